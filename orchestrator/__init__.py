@@ -1,0 +1,1 @@
+"""What happens in control: plan, dispatch, gather, synthesize, and every surface."""

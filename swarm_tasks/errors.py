@@ -1,0 +1,82 @@
+"""The one error tree. A message says what is wrong, where, and how to mend it.
+
+HostswarmError                  anything this project raises on purpose
+├── UsageError                  the caller's input is wrong           (exit 2)
+│   ├── SettingsError           a settings file or variable
+│   ├── UnknownName             a host, specialist, tool or job that is not there
+│   └── ArgumentError           an argument of a tool or a verb
+├── StoreError                  the store cannot be used              (exit 1)
+├── JobError                    a job that could not end with a report (exit 1)
+├── OutputError                 a report that could not be written    (exit 1)
+└── ToolError                   a tool's own failure: data for the agent, never an end
+    ├── Unavailable             this machine lacks what the tool needs
+    ├── ToolFailed              the tool ran and could not answer
+    └── ToolTimeout             the tool did not answer in time
+"""
+
+from __future__ import annotations
+
+
+class HostswarmError(Exception):
+    """Something went wrong that hostswarm can name.
+
+    Args:
+        message: What is wrong and where, in one line.
+        remedy: How to mend it, in one line; empty where there is nothing to do.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.remedy}" if self.remedy else self.message
+
+
+class UsageError(HostswarmError):
+    """The caller's input is wrong."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A settings file or an environment variable is wrong."""
+
+
+class UnknownName(UsageError):
+    """A host, specialist, tool or job was named that is not there."""
+
+
+class ArgumentError(UsageError):
+    """An argument of a tool or of a verb is wrong."""
+
+
+class StoreError(HostswarmError):
+    """The store cannot be reached, or refuses to be used."""
+
+
+class JobError(HostswarmError):
+    """A job could not be brought to a report."""
+
+
+class OutputError(HostswarmError):
+    """A report exists but could not be written where it was asked for."""
+
+
+class ToolError(HostswarmError):
+    """A tool's own failure. The loop hands it to the brain as data."""
+
+
+class Unavailable(ToolError):
+    """This machine lacks what the tool needs: a program, a device, a permission."""
+
+
+class ToolFailed(ToolError):
+    """The tool ran and could not answer."""
+
+
+class ToolTimeout(ToolError):
+    """The tool did not answer within its time."""

@@ -1,0 +1,56 @@
+"""Every metric that a claim can be about, read from `measures.toml` beside this file."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import Field
+
+from swarm_tasks.models.finding import Severity
+from swarm_tasks.models.policy import Limits
+
+Unit = Literal[
+    "percent",
+    "bytes",
+    "seconds",
+    "milliseconds",
+    "ratio",
+    "requests",
+    "events",
+    "restarts",
+    "errors",
+    "packages",
+    "state",
+]
+
+
+class Measure(Limits):
+    """One metric: what it means, its unit, and the levels that raise a finding.
+
+    Args:
+        comparator: How a value stands to a level that it crosses.
+        states: For a metric that is a word: the severity of each bad word.
+        source: Whose levels these are.
+    """
+
+    name: str
+    meaning: str
+    unit: Unit
+    comparator: Literal[">=", "<=", "=="]
+    states: dict[str, Severity] = Field(default_factory=dict[str, Severity])
+    source: str
+
+
+@cache
+def measures() -> dict[str, Measure]:
+    """The whole table, by name."""
+    text = files("swarm_tasks").joinpath("measures.toml").read_text(encoding="utf-8")
+    return {name: Measure(name=name, **row) for name, row in tomllib.loads(text).items()}
+
+
+def measure(name: str) -> Measure:
+    """The metric called `name`; KeyError where there is none."""
+    return measures()[name]

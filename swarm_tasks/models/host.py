@@ -1,0 +1,74 @@
+"""What a host says about itself."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from swarm_tasks.models.base import Frozen, HostName, Moment
+
+Platform = Literal["linux", "darwin"]
+
+
+class HostFacts(Frozen):
+    """What a worker announces when it comes up; it rarely changes.
+
+    Args:
+        machine_id: The same over restarts, different between machines.
+        instance: Different for each start of the worker.
+        os: As a person would name it, such as `Debian GNU/Linux 12`.
+        tools: Names of the tools that this machine can run.
+        unavailable: The other tools, with the reason.
+    """
+
+    host: HostName
+    machine_id: str
+    instance: str
+    version: str
+    platform: Platform
+    os: str
+    kernel: str
+    architecture: str
+    cpus: int
+    memory_bytes: int
+    started: Moment
+    tools: tuple[str, ...] = ()
+    unavailable: dict[str, str] = Field(default_factory=dict[str, str])
+
+
+class Beat(Frozen):
+    """A sign of life, short enough to send every two seconds.
+
+    Args:
+        load1: The load average over one minute.
+        agents: How many agents run on the host now.
+        capacity: How many may.
+    """
+
+    host: HostName
+    instance: str
+    at: Moment
+    load1: float
+    agents: int
+    capacity: int
+
+
+class HostView(Frozen):
+    """A host as control sees it: its facts, and its last sign of life.
+
+    Args:
+        facts: None for a host that the settings expect and that never came.
+        beat: None when there is no sign of life now.
+        last_seen: None when it was never seen.
+    """
+
+    host: HostName
+    facts: HostFacts | None = None
+    beat: Beat | None = None
+    last_seen: Moment | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its worker gave a sign of life within the presence's time to live."""
+        return self.beat is not None

@@ -1,0 +1,176 @@
+"""What comes back: a part's report from a host, and the job's report to a person."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from swarm_tasks.models.base import Frozen, HostName, Moment, Name
+from swarm_tasks.models.evidence import Evidence
+from swarm_tasks.models.finding import Finding
+
+REPORT_SCHEMA = "hostswarm.report/1"
+
+
+class HostStatus(StrEnum):
+    """What became of a host, or of one part on it."""
+
+    ANSWERED = "answered"
+    DARK = "dark"
+    FAILED = "failed"
+
+
+class JobStatus(StrEnum):
+    """complete: every host answered. partial: some did not. failed: none did."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class StopReason(StrEnum):
+    """Why an agent stopped."""
+
+    ANSWERED = "answered"
+    STEPS = "steps"
+    DEADLINE = "deadline"
+    OUTPUT = "output"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+    DARK = "dark"
+    LOST = "lost"
+
+
+class Usage(Frozen):
+    """What it took. `cost_usd` is None where a price is unknown: that is not zero."""
+
+    tool_calls: int = 0
+    llm_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+    wall_seconds: float = 0.0
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together; wall time is not added, since parts run side by side."""
+        unknown = self.cost_usd is None or other.cost_usd is None
+        return Usage(
+            tool_calls=self.tool_calls + other.tool_calls,
+            llm_calls=self.llm_calls + other.llm_calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost_usd=None if unknown else (self.cost_usd or 0.0) + (other.cost_usd or 0.0),
+            wall_seconds=max(self.wall_seconds, other.wall_seconds),
+        )
+
+
+class NotSeen(Frozen):
+    """Something an agent wanted to look at and could not."""
+
+    tool: Name
+    arguments: dict[str, object] = Field(default_factory=dict[str, object])
+    reason: str
+    remedy: str = ""
+
+
+class HostReport(Frozen):
+    """One part's answer: one specialist on one host. Failure is an answer too."""
+
+    job: str
+    part: str
+    host: HostName
+    specialist: Name
+    status: HostStatus
+    stop: StopReason
+    reason: str = ""
+    started: Moment | None = None
+    seconds: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    ruled_out: tuple[str, ...] = ()
+    not_seen: tuple[NotSeen, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    usage: Usage = Usage()
+
+
+class Coverage(Frozen):
+    """Every host asked stands in exactly one of answered, dark and failed."""
+
+    asked: tuple[HostName, ...]
+    answered: tuple[HostName, ...] = ()
+    dark: tuple[HostName, ...] = ()
+    failed: tuple[HostName, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every host that was asked answered."""
+        return len(self.answered) == len(self.asked)
+
+
+class PartLine(Frozen):
+    """One part in the report's table and timeline.
+
+    Args:
+        started: When the agent began; None where it never did.
+    """
+
+    specialist: Name
+    status: HostStatus
+    stop: StopReason
+    reason: str = ""
+    started: Moment | None = None
+    seconds: float = 0.0
+    tool_calls: int = 0
+    ruled_out: tuple[str, ...] = ()
+    not_seen: tuple[NotSeen, ...] = ()
+
+
+class HostLine(Frozen):
+    """One host in the report.
+
+    Args:
+        specialists: Those that answered.
+        last_seen: When its worker last gave a sign of life, where known.
+    """
+
+    host: HostName
+    status: HostStatus
+    reason: str = ""
+    specialists: tuple[Name, ...] = ()
+    tool_calls: int = 0
+    llm_calls: int = 0
+    seconds: float = 0.0
+    platform: str = ""
+    last_seen: Moment | None = None
+    parts: tuple[PartLine, ...] = ()
+
+
+class JobLine(Frozen):
+    """The head of a report: which job it answers."""
+
+    id: str
+    question: str
+    created: Moment
+    finished: Moment
+    status: JobStatus
+    brain: Literal["rules", "llm", "degraded"]
+    deadline_seconds: float
+    cancelled: bool = False
+
+
+class Report(Frozen):
+    """The answer to a job: what `audit --json` prints."""
+
+    schema_: Literal["hostswarm.report/1"] = Field(default=REPORT_SCHEMA, alias="schema")
+    job: JobLine
+    coverage: Coverage
+    hosts: tuple[HostLine, ...]
+    findings: tuple[Finding, ...]
+    evidence: tuple[Evidence, ...]
+    summary: str
+    usage: Usage
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The report as the contract's JSON text."""
+        return self.model_dump_json(by_alias=True, indent=indent)

@@ -1,0 +1,1 @@
+"""One module per domain: its commands, parsers, models and tools together."""
