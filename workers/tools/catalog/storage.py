@@ -17,33 +17,12 @@ from workers.tools.spec import Arguments, Command, NoArguments, Result, Tool, ev
 Kind = Literal["local", "network", "memory", "pseudo", "image"]
 
 PSEUDO = frozenset(
-    [
-        "autofs",
-        "binfmt_misc",
-        "bpf",
-        "cgroup",
-        "cgroup2",
-        "configfs",
-        "debugfs",
-        "devfs",
-        "devpts",
-        "devtmpfs",
-        "efivarfs",
-        "fusectl",
-        "fuse.portal",
-        "hugetlbfs",
-        "mqueue",
-        "nsfs",
-        "overlay",
-        "proc",
-        "pstore",
-        "rpc_pipefs",
-        "securityfs",
-        "selinuxfs",
-        "sysfs",
-        "tracefs",
-        "fuse.lxcfs",
-    ]
+    {
+        *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devfs"),
+        *("devpts", "devtmpfs", "efivarfs", "fuse.lxcfs", "fuse.portal", "fusectl", "hugetlbfs"),
+        *("mqueue", "nsfs", "overlay", "proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs"),
+        *("sysfs", "tracefs"),
+    }
 )
 MEMORY = frozenset({"tmpfs", "ramfs"})
 IMAGE = frozenset({"squashfs", "iso9660", "erofs", "cramfs", "udf"})
@@ -223,7 +202,9 @@ def why_left_out(mount: Mount, excluded: tuple[str, ...]) -> str:
     """Why this mount is not a volume that can fill up; empty where it is one."""
     if mount.fstype in excluded:
         return "excluded by the caller"
-    if mount.kind == "pseudo":
+    # A container's root is an overlay, and the only sight of the disk that it has; the overlays
+    # elsewhere are a container engine's, on a disk that is listed already.
+    if mount.kind == "pseudo" and (mount.fstype, mount.mount) != ("overlay", "/"):
         return "no storage behind it"
     if mount.kind == "image":
         return "a read-only image is always full"
