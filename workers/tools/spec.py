@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,21 @@ class Completed:
     truncated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A value worth keeping for the host's own history; it is stamped when it is stored."""
+
+    metric: str
+    subject: str
+    value: float
+
+
 Read = Callable[[Any, "Access"], Awaitable[Result]]
+
+
+def no_samples(result: Any) -> Iterable[Sample]:
+    """For tools whose answers need no history."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,7 @@ class Tool:
         reads: How to read it, by platform; a platform that is not there is `unavailable`.
         needs: Programs without which it cannot work at all, by platform, so that presence can
             say beforehand what this machine lacks.
+        samples: Which values of an answer to keep, for tools that look at growth and rates.
         timeout_seconds: For the whole call, whatever it is made of.
     """
 
@@ -95,6 +110,7 @@ class Tool:
     needs: Mapping[Platform, tuple[Command, ...]] = field(
         default_factory=dict[Platform, tuple[Command, ...]]
     )
+    samples: Callable[[Any], Iterable[Sample]] = no_samples
     timeout_seconds: float = 15.0
 
     def parse_arguments(self, raw: Mapping[str, Any]) -> Arguments:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import plistlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from swarm_tasks.errors import ToolFailed, Unavailable
 from workers.tools.access import Access
-from workers.tools.spec import Arguments, Command, NoArguments, Result, Tool, every_platform
+from workers.tools.spec import Arguments, Command, NoArguments, Result, Sample, Tool, every_platform
 
 Kind = Literal["local", "network", "memory", "pseudo", "image"]
 
@@ -349,6 +349,12 @@ async def read_disk_fill_eta(arguments: MountArgument, access: Access) -> DiskFi
     )
 
 
+def used_bytes_samples(result: DiskUsage) -> Iterable[Sample]:
+    """What each volume holds now, for `disk_fill_eta`."""
+    for volume in result.volumes:
+        yield Sample("disk.used_bytes", volume.mount, volume.used_bytes)
+
+
 def _chosen(mounts: tuple[Mount, ...], wanted: str | None) -> tuple[Mount, ...]:
     """All mounts, or the one that is asked for.
 
@@ -379,6 +385,7 @@ TOOLS = (
         result=DiskUsage,
         reads=every_platform(read_disk_usage),
         needs={"linux": (FINDMNT,)},
+        samples=used_bytes_samples,
     ),
     Tool(
         name="inode_usage",
