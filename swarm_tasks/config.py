@@ -1,0 +1,288 @@
+"""The settings: flags over environment over `hostswarm.toml`, built by whoever needs them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from swarm_tasks.errors import SettingsError
+from swarm_tasks.measures import measures
+from swarm_tasks.models.base import Frozen, HostName
+from swarm_tasks.models.job import AuditRequest, Specialist
+from swarm_tasks.models.policy import Checks, Limits, Override, Policy
+from swarm_tasks.specialists import shipped_specialists
+
+ENV_PREFIX = "HOSTSWARM_"
+CONFIG_NAME = "hostswarm.toml"
+
+
+class Schedule(Frozen):
+    """An audit that beat asks for again and again: every so often, or by a cron line.
+
+    Args:
+        every_seconds: The period; or …
+        cron: … five fields: minute, hour, day of month, month, day of week (UTC).
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")
+    every_seconds: float | None = Field(default=None, ge=10)
+    cron: str | None = None
+    question: str = ""
+    hosts: tuple[str, ...] = ()
+    specialists: tuple[str, ...] = ()
+    deadline_seconds: float | None = Field(default=None, gt=0)
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, value: str | None) -> str | None:
+        if value is not None and len(value.split()) != 5:
+            raise ValueError("a cron line has five fields, such as `0 3 * * *`")
+        return value
+
+    def model_post_init(self, context: object, /) -> None:
+        """Check that exactly one way to say when is there."""
+        if (self.every_seconds is None) == (self.cron is None):
+            raise ValueError("say either every_seconds or cron")
+
+    def request(self) -> AuditRequest:
+        """The audit that this schedule asks for."""
+        return AuditRequest(
+            question=self.question,
+            hosts=self.hosts,
+            specialists=self.specialists,
+            deadline_seconds=self.deadline_seconds,
+            asked_by=f"schedule {self.name}",
+        )
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """`HOSTSWARM_<NAME>_FILE`: the setting's value stands in that file."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The content of the file that the environment names for one setting."""
+        variable = f"{ENV_PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except OSError as error:
+            raise SettingsError(
+                f"{variable} names {path}, which cannot be read ({error.strerror})",
+                "name a file that this user may read, or unset the variable",
+            ) from error
+
+    def __call__(self) -> dict[str, Any]:
+        """All settings that come from files."""
+        found: dict[str, Any] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            value, key, _ = self.get_field_value(field, name)
+            if value is not None:
+                found[key] = value
+        return found
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. `docs/settings.md` describes each.
+
+    Args:
+        broker_url: redis://, rediss:// or unix:// URL of the store; None means an embedded one.
+        broker_ca: A file of certificates that a `rediss://` store's own is checked against.
+        allow_plaintext_broker: Accept a store on another machine without TLS.
+        allow_passwordless_broker: Accept a store on another machine without a password.
+        host: This host's name in the fleet.
+        expected_hosts: Hosts that belong to the fleet even while they never came.
+        agents: How many agents may run on this host at the same time.
+        deadline_seconds: After this a job is reported with what there is.
+        heartbeat_seconds: How often a worker gives a sign of life; after three it is dark.
+        sample_seconds: How often a worker samples volumes and interfaces for its history.
+        result_ttl_seconds: How long jobs and reports are kept.
+        forget_seconds: After this a host that gave no sign is no longer part of the fleet.
+        state_dir: Where the embedded store and beat keep their files.
+        log_roots: The only directories that log tools may read below.
+        flower_port: Where Flower listens, on the loopback address.
+        flower_address: The address Flower binds to.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+    )
+
+    broker_url: SecretStr | None = None
+    broker_ca: Path | None = None
+    allow_plaintext_broker: bool = False
+    allow_passwordless_broker: bool = False
+    host: HostName = Field(default_factory=lambda: socket.gethostname().split(".")[0])
+    expected_hosts: tuple[HostName, ...] = ()
+    agents: int = Field(default=8, ge=1, le=1000)
+    deadline_seconds: float = Field(default=300.0, gt=0, le=86_400)
+    heartbeat_seconds: float = Field(default=2.0, ge=0.1, le=60)
+    sample_seconds: float = Field(default=300.0, ge=1)
+    result_ttl_seconds: int = Field(default=7 * 86_400, ge=60)
+    forget_seconds: int = Field(default=30 * 86_400, ge=60)
+    state_dir: Path = Field(default_factory=lambda: default_state_dir())
+    log_roots: tuple[Path, ...] = (Path("/var/log"),)
+    flower_port: int = Field(default=5555, ge=1, le=65_535)
+    flower_address: str = "127.0.0.1"
+
+    thresholds: dict[str, Limits] = Field(default_factory=dict[str, Limits])
+    overrides: tuple[Override, ...] = ()
+    checks: Checks = Checks()
+    specialists: dict[str, Specialist] = Field(default_factory=dict[str, Specialist])
+    schedules: tuple[Schedule, ...] = ()
+
+    @field_validator("specialists", mode="before")
+    @classmethod
+    def _named_by_their_table(cls, value: object) -> object:
+        """`[specialists.web]` is called web without saying so twice."""
+        if not isinstance(value, Mapping):
+            return value
+        tables = cast(Mapping[str, object], value)
+        return {
+            name: {"name": name, **cast(Mapping[str, object], table)}
+            if isinstance(table, Mapping)
+            else table
+            for name, table in tables.items()
+        }
+
+    @field_validator("thresholds")
+    @classmethod
+    def _known_metrics(cls, value: dict[str, Limits]) -> dict[str, Limits]:
+        unknown = sorted(set(value) - set(measures()))
+        if unknown:
+            raise ValueError(
+                f"there is no metric called {', '.join(unknown)}; see docs/thresholds.md"
+            )
+        return value
+
+    @property
+    def policy(self) -> Policy:
+        """What these settings want judged, and how."""
+        return Policy(thresholds=self.thresholds, overrides=self.overrides, checks=self.checks)
+
+    @property
+    def all_specialists(self) -> dict[str, Specialist]:
+        """The specialists that come with the program, then the operator's own."""
+        return {**shipped_specialists(), **self.specialists}
+
+    @property
+    def presence_ttl_seconds(self) -> float:
+        """A host that missed three signs of life is dark."""
+        return 3 * self.heartbeat_seconds
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over files of secrets over what `load_settings` read from TOML."""
+        return env_settings, SecretFiles(settings_cls), init_settings
+
+
+def default_state_dir() -> Path:
+    """Where state goes: root's under /var/lib, a user's in the XDG state directory."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/hostswarm")
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "hostswarm"
+
+
+def find_config(explicit: Path | None) -> Path | None:
+    """The settings file: the one that was named, or the first of the usual places.
+
+    Raises:
+        SettingsError: The file that was named is not there.
+    """
+    named = explicit or (Path(os.environ["HOSTSWARM_CONFIG"]) if _config_named() else None)
+    if named is not None:
+        if not named.is_file():
+            raise SettingsError(f"there is no settings file {named}", "check --config")
+        return named
+    places = (
+        Path(CONFIG_NAME),
+        Path.home() / ".config" / "hostswarm" / CONFIG_NAME,
+        Path("/etc/hostswarm") / CONFIG_NAME,
+    )
+    return next((place for place in places if place.is_file()), None)
+
+
+def _config_named() -> bool:
+    return bool(os.environ.get("HOSTSWARM_CONFIG"))
+
+
+def load_settings(config: Path | None = None, **flags: object) -> Settings:
+    """Read the settings.
+
+    Args:
+        config: A TOML file; None looks in the usual places.
+        flags: Settings given on the command line; None means not given.
+
+    Raises:
+        SettingsError: A file or a value is wrong; the message names it.
+    """
+    path = find_config(config)
+    table = _read_toml(path) if path else {}
+    try:
+        settings = Settings(**table)
+        given = {name: value for name, value in flags.items() if value is not None}
+        if given:
+            merged = {name: getattr(settings, name) for name in Settings.model_fields} | given
+            settings = settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, path), "mend it and run `hostswarm doctor`") from None
+    return settings
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}", "mend that line") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    """Every wrong setting in one line, by its name and where it came from."""
+    wrong: list[str] = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        name = ".".join(str(step) for step in item["loc"]) or "settings"
+        variable = f"{ENV_PREFIX}{name.replace('.', '__').upper()}"
+        place = variable if variable in os.environ else f"{name} in {path}" if path else name
+        wrong.append(f"{place}: {item['msg']}")
+    return "; ".join(wrong)
+
+
+def unknown_variables() -> tuple[str, ...]:
+    """Variables that begin with HOSTSWARM_ and mean nothing: most likely misspelt."""
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known |= {f"{name}_FILE" for name in known} | {"HOSTSWARM_CONFIG", "HOSTSWARM_ROLES"}
+    return tuple(
+        sorted(
+            variable
+            for variable in os.environ
+            if variable.startswith(ENV_PREFIX)
+            and variable.split("__")[0] not in known
+            and not variable.startswith("HOSTSWARM_TEST_")
+        )
+    )

@@ -1,0 +1,1 @@
+"""All state in Redis: keys, the ledger, presence, events and history."""

@@ -1,0 +1,152 @@
+"""Connect to the store, or say in one line why not and what to do."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from swarm_tasks.config import Settings
+from swarm_tasks.errors import SettingsError, StoreError
+from swarm_tasks.store.commands import Commands
+
+SCHEMES = ("redis", "rediss", "unix")
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 30.0
+
+
+def checked_broker_url(settings: Settings) -> str:
+    """The broker's URL, once it is known to be safe to use.
+
+    A store on another machine holds the authority over every host, so it must speak TLS and
+    ask for a password, unless the operator allows otherwise by name.
+
+    Raises:
+        SettingsError: There is no URL, it is not one, or it is not safe.
+    """
+    if settings.broker_url is None:
+        raise SettingsError(
+            "no store is configured",
+            "set HOSTSWARM_BROKER_URL, or start one on this machine with `hostswarm up`",
+        )
+    url = settings.broker_url.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_valid, parts = False, urlsplit("")
+    if parts.scheme not in SCHEMES or not port_is_valid:
+        raise SettingsError(
+            f"HOSTSWARM_BROKER_URL is not a URL of a store: {shown_url(url)}",
+            "it begins with redis://, rediss:// or unix://",
+        )
+    if parts.scheme == "unix":
+        return url
+    host = parts.hostname or ""
+    if not host:
+        raise SettingsError("HOSTSWARM_BROKER_URL names no host", "write redis://HOST:PORT/0")
+    if is_loopback(host):
+        return url
+    if parts.scheme != "rediss" and not settings.allow_plaintext_broker:
+        raise SettingsError(
+            f"the store at {host} would be used without TLS",
+            "use a rediss:// URL, or set HOSTSWARM_ALLOW_PLAINTEXT_BROKER=true on a network "
+            "that you trust",
+        )
+    if not parts.password and not settings.allow_passwordless_broker:
+        raise SettingsError(
+            f"the store at {host} would be used without a password",
+            "write rediss://:PASSWORD@HOST:PORT/0 and requirepass on the server, or set "
+            "HOSTSWARM_ALLOW_PASSWORDLESS_BROKER=true",
+        )
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine by definition."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def shown_url(url: str) -> str:
+    """The URL without its password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(unreadable)"
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)
+
+
+def celery_url(url: str) -> str:
+    """The same store as kombu writes it: `unix:///path` is `redis+socket:///path` there."""
+    parts = urlsplit(url)
+    return f"redis+socket://{unquote(parts.path)}" if parts.scheme == "unix" else url
+
+
+def tls_options(settings: Settings) -> dict[str, object]:
+    """What a `rediss://` connection checks; empty for other URLs."""
+    url = settings.broker_url.get_secret_value() if settings.broker_url else ""
+    if not url.startswith("rediss://"):
+        return {}
+    options: dict[str, object] = {"ssl_cert_reqs": "required"}
+    if settings.broker_ca is not None:
+        options["ssl_ca_certs"] = str(settings.broker_ca)
+    return options
+
+
+def connect(settings: Settings) -> Commands:
+    """A client of the store, checked with one PING.
+
+    Raises:
+        SettingsError: The URL is missing, wrong or unsafe.
+        StoreError: The store cannot be reached or wants another password.
+    """
+    url = checked_broker_url(settings)
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": ANSWER_SECONDS,
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
+        **tls_options(settings),
+    }
+    client: Commands = cast(Any, redis.Redis).from_url(url, **options)
+    with store_errors(url):
+        client.ping()
+    return client
+
+
+@contextmanager
+def store_errors(url: str) -> Generator[None]:
+    """Turn the client library's errors into ours.
+
+    Raises:
+        StoreError: For whatever goes wrong inside.
+    """
+    shown = shown_url(url)
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise StoreError(
+            f"the store at {shown} refuses the password, or wants one: {error}",
+            "put the password into HOSTSWARM_BROKER_URL: redis://:PASSWORD@HOST:PORT/0",
+        ) from error
+    except redis.ResponseError as error:
+        raise StoreError(f"the store at {shown} refuses: {error}") from error
+    except (redis.RedisError, OSError) as error:
+        raise StoreError(
+            f"the store at {shown} cannot be reached: {error}",
+            "start it, or mend HOSTSWARM_BROKER_URL",
+        ) from error

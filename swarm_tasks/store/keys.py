@@ -1,0 +1,55 @@
+"""Every key in Redis, written down once, with how long it lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PREFIX = "hostswarm"
+
+Lifetime = Literal["result", "presence", "forget", "history", "for ever"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A family of keys.
+
+    Args:
+        pattern: The key with `{names}` to fill.
+        kind: The Redis type behind it.
+        lifetime: Which setting bounds its life.
+        reason: What it holds; for one that lives for ever, why that is bounded.
+    """
+
+    pattern: str
+    kind: str
+    lifetime: Lifetime
+    reason: str
+
+    def at(self, **names: str) -> str:
+        """The key for these names."""
+        return f"{PREFIX}:{self.pattern.format(**names)}"
+
+
+JOB = Key("job:{job}", "hash", "result", "a job: what was asked, its counts, its report")
+PART = Key("part:{job}:{part}", "hash", "result", "a part: its task, state, attempt and report")
+EVENTS = Key("events:{job}", "stream", "result", "what happens in a job, as it happens")
+ANSWER = Key("answer:{call}", "list", "result", "the answer to one tool called from afar")
+SLOT = Key("slot:{schedule}:{slot}", "string", "result", "a scheduled audit was asked for once")
+BEAT = Key("beat:{host}", "string", "presence", "a worker's sign of life")
+CONTROL = Key("control:{instance}", "string", "presence", "a control's sign of life")
+FACTS = Key("facts:{host}", "string", "forget", "what a host said about itself")
+RAISED = Key("raised:{host}", "hash", "forget", "which findings stand raised, for hysteresis")
+SAMPLES = Key("samples:{host}:{metric}:{subject}", "list", "history", "values over time")
+JOBS = Key("jobs", "zset", "for ever", "jobs by time; those past the result's life are dropped")
+OPEN = Key("open", "set", "for ever", "jobs not closed; each leaves when it closes")
+HOSTS = Key("hosts", "zset", "for ever", "hosts by last sign; those past `forget` are dropped")
+
+ALL = (
+    *(JOB, PART, EVENTS, ANSWER, SLOT, BEAT, CONTROL, FACTS, RAISED, SAMPLES),
+    *(JOBS, OPEN, HOSTS),
+)
+
+HISTORY_TTL_SECONDS = 8 * 86_400
+HISTORY_LENGTH = 2_304
+"""Eight days of a sample every five minutes."""

@@ -1,0 +1,325 @@
+"""The ledger: what was asked, what became of each part, and the report. It is the truth.
+
+A part is `sent`, then `running`, then `closed`, and closes once. A job is `open` until every part
+is closed and a report stands. Queues carry work; only the ledger says what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from swarm_tasks.errors import JobError, UnknownName
+from swarm_tasks.models.base import Frozen, Moment, now_utc
+from swarm_tasks.models.event import Event, EventKind
+from swarm_tasks.models.job import HostTask, Job
+from swarm_tasks.models.report import HostReport, JobStatus, Report
+from swarm_tasks.store import keys, scripts
+from swarm_tasks.store.commands import Commands, Pipeline
+from swarm_tasks.store.events import STREAM_LENGTH, add_event
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run a part: only this attempt may close it.
+
+    Args:
+        now: Unix time on the store's clock when it was given.
+    """
+
+    attempt: int
+    now: float
+
+
+class JobRecord(Frozen):
+    """A job as the ledger has it."""
+
+    job: Job
+    state: Literal["open", "closed"]
+    total: int
+    closed: int
+    deadline_at: float
+    cancelled: bool = False
+    status: JobStatus | None = None
+
+
+class PartRecord(Frozen):
+    """A part as the ledger has it, without its report."""
+
+    part: str
+    host: str
+    specialist: str
+    state: Literal["sent", "running", "closed"]
+    attempt: int
+    owner: str
+    task_id: str
+
+
+class JobSummary(Frozen):
+    """A job in a list."""
+
+    id: str
+    question: str
+    created: Moment
+    hosts: int
+    specialists: int
+    state: Literal["open", "closed"]
+    status: JobStatus | None
+    total: int
+    closed: int
+    asked_by: str
+
+
+class Ledger:
+    """Jobs, parts and reports in the store.
+
+    Args:
+        client: The store.
+        ttl_seconds: How long a job and all that belongs to it is kept.
+    """
+
+    def __init__(self, client: Commands, ttl_seconds: int) -> None:
+        self.client = client
+        self._ttl = ttl_seconds
+        self._claim = client.register_script(scripts.CLAIM)
+        self._close_part = client.register_script(scripts.CLOSE_PART)
+        self._close_job = client.register_script(scripts.CLOSE_JOB)
+
+    def now(self) -> float:
+        """Unix time on the store's clock, which every host shares."""
+        seconds, microseconds = self.client.time()
+        return seconds + microseconds / 1e6
+
+    def open(self, job: Job, tasks: Sequence[HostTask], deadline_at: float) -> None:
+        """Write down a job and its parts, before anything is sent."""
+        pipe = self.client.pipeline(transaction=True)
+        key = keys.JOB.at(job=job.id)
+        pipe.hset(
+            key,
+            mapping={
+                "job": job.model_dump_json(),
+                "state": "open",
+                "total": len(tasks),
+                "closed": 0,
+                "deadline_at": repr(deadline_at),
+                "parts": "\n".join(task.part for task in tasks),
+            },
+        )
+        pipe.expire(key, self._ttl)
+        for task in tasks:
+            self._open_part(pipe, job.id, task)
+        pipe.sadd(keys.OPEN.at(), job.id)
+        pipe.zadd(keys.JOBS.at(), {job.id: job.created.timestamp()})
+        oldest = job.created.timestamp() - self._ttl
+        pipe.zremrangebyscore(keys.JOBS.at(), "-inf", oldest)
+        opened = Event(kind=EventKind.JOB_OPENED, at=job.created, total=len(tasks))
+        add_event(pipe, job.id, opened)
+        pipe.expire(keys.EVENTS.at(job=job.id), self._ttl)
+        pipe.execute()
+
+    def _open_part(self, pipe: Pipeline, job: str, task: HostTask) -> None:
+        key = keys.PART.at(job=job, part=task.part)
+        pipe.hset(
+            key,
+            mapping={
+                "task": task.model_dump_json(),
+                "state": "sent",
+                "attempt": 0,
+                "owner": "",
+                "host": task.host,
+                "specialist": task.specialist.name,
+                "task_id": task_id(job, task.part),
+            },
+        )
+        pipe.expire(key, self._ttl)
+
+    def claim(self, job: str, part: str, owner: str) -> Claim | None:
+        """Begin a part, or None where there is nothing to begin: it is closed, cancelled, long
+        forgotten, or already running in this very owner."""
+        answer: list[int] = self._claim(
+            keys=[keys.PART.at(job=job, part=part), keys.JOB.at(job=job)], args=[owner]
+        )
+        if answer[0] <= 0:
+            return None
+        return Claim(attempt=answer[0], now=answer[1] + answer[2] / 1e6)
+
+    def close_part(self, report: HostReport, attempt: int | None) -> bool:
+        """Close a part with its report; False if another closed it or has begun it anew.
+
+        Args:
+            attempt: The claim's number; None closes whoever runs it, as control does for a
+                host that went dark.
+        """
+        event = Event(
+            kind=EventKind.PART_CLOSED,
+            at=now_utc(),
+            part=report.part,
+            host=report.host,
+            specialist=report.specialist,
+            status=report.status.value,
+            seconds=report.seconds,
+            findings=len(report.findings),
+        )
+        return bool(
+            self._close_part(
+                keys=[
+                    keys.PART.at(job=report.job, part=report.part),
+                    keys.JOB.at(job=report.job),
+                    keys.EVENTS.at(job=report.job),
+                ],
+                args=[
+                    "" if attempt is None else attempt,
+                    report.model_dump_json(),
+                    event.model_dump_json(exclude_defaults=True),
+                    report.status.value,
+                    STREAM_LENGTH,
+                ],
+            )
+        )
+
+    def close_job(self, report: Report) -> bool:
+        """Close a job with its report; False if it already was.
+
+        Raises:
+            JobError: Some of its parts are not closed.
+        """
+        event = Event(
+            kind=EventKind.JOB_CLOSED,
+            at=now_utc(),
+            status=report.job.status.value,
+            findings=len(report.findings),
+        )
+        answer: int = self._close_job(
+            keys=[
+                keys.JOB.at(job=report.job.id),
+                keys.EVENTS.at(job=report.job.id),
+                keys.OPEN.at(),
+            ],
+            args=[
+                report.job.id,
+                report.to_json(indent=None),
+                report.job.status.value,
+                event.model_dump_json(exclude_defaults=True),
+                STREAM_LENGTH,
+            ],
+        )
+        if answer < 0:
+            raise JobError(f"job {report.job.id} still has parts that are not closed")
+        return answer == 1
+
+    def cancel(self, job: str) -> bool:
+        """Mark a job as cancelled; False if it was closed already.
+
+        Raises:
+            UnknownName: There is no such job.
+        """
+        if self.record(job).state == "closed":
+            return False
+        self.client.hset(keys.JOB.at(job=job), "cancelled", 1)
+        return True
+
+    def cancelled(self, jobs: Sequence[str]) -> set[str]:
+        """Which of these jobs were cancelled."""
+        if not jobs:
+            return set()
+        pipe = self.client.pipeline(transaction=False)
+        for job in jobs:
+            pipe.hget(keys.JOB.at(job=job), "cancelled")
+        return {job for job, flag in zip(jobs, pipe.execute(), strict=True) if flag == "1"}
+
+    def record(self, job: str) -> JobRecord:
+        """A job as it stands.
+
+        Raises:
+            UnknownName: There is no such job, or it is older than results are kept.
+        """
+        fields = ("job", "state", "total", "closed", "deadline_at", "cancelled", "status")
+        values = self.client.hmget(keys.JOB.at(job=job), fields)
+        found = {name: value for name, value in zip(fields, values, strict=True) if value}
+        if "job" not in found:
+            raise UnknownName(f"there is no job {job!r}", "see `hostswarm jobs`")
+        text = found.pop("job")
+        return JobRecord.model_validate({**found, "job": Job.model_validate_json(text)})
+
+    def parts(self, job: str) -> tuple[PartRecord, ...]:
+        """Every part of a job, in the order of the plan."""
+        names = self._part_names(job)
+        fields = ("host", "specialist", "state", "attempt", "owner", "task_id")
+        pipe = self.client.pipeline(transaction=False)
+        for name in names:
+            pipe.hmget(keys.PART.at(job=job, part=name), fields)
+        return tuple(
+            PartRecord.model_validate({"part": name, **dict(zip(fields, row, strict=True))})
+            for name, row in zip(names, pipe.execute(), strict=True)
+            if row[0] is not None
+        )
+
+    def reports(self, job: str) -> tuple[HostReport, ...]:
+        """What the closed parts of a job answered, in the order of the plan."""
+        pipe = self.client.pipeline(transaction=False)
+        for name in self._part_names(job):
+            pipe.hget(keys.PART.at(job=job, part=name), "report")
+        return tuple(HostReport.model_validate_json(text) for text in pipe.execute() if text)
+
+    def report(self, job: str) -> Report | None:
+        """The report of a job; None while there is none.
+
+        Raises:
+            UnknownName: There is no such job.
+        """
+        text = self.client.hget(keys.JOB.at(job=job), "report")
+        if text is None:
+            self.record(job)
+            return None
+        return Report.model_validate_json(text)
+
+    def open_jobs(self) -> tuple[str, ...]:
+        """Every job that is not closed."""
+        return tuple(sorted(self.client.smembers(keys.OPEN.at())))
+
+    def drop_open(self, job: str) -> None:
+        """Take a job that is past its life out of the open ones."""
+        self.client.srem(keys.OPEN.at(), job)
+
+    def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
+        """The newest jobs first."""
+        names: list[str] = self.client.zrange(keys.JOBS.at(), 0, limit - 1, desc=True)
+        found: list[JobSummary] = []
+        for name in names:
+            try:
+                record = self.record(name)
+            except UnknownName:
+                continue  # its life ended between the two reads
+            found.append(_summary(record))
+        return tuple(found)
+
+    def _part_names(self, job: str) -> list[str]:
+        text = self.client.hget(keys.JOB.at(job=job), "parts")
+        return text.split("\n") if text else []
+
+
+def task_id(job: str, part: str) -> str:
+    """The Celery id of a part's task: known to all, so that any process can speak of it."""
+    return f"{job}:{part}"
+
+
+def moment(unix_seconds: float) -> datetime:
+    """Unix time as a time in UTC."""
+    return datetime.fromtimestamp(unix_seconds, UTC)
+
+
+def _summary(record: JobRecord) -> JobSummary:
+    return JobSummary(
+        id=record.job.id,
+        question=record.job.question,
+        created=record.job.created,
+        hosts=len(record.job.hosts),
+        specialists=len(record.job.specialists),
+        state=record.state,
+        status=record.status,
+        total=record.total,
+        closed=record.closed,
+        asked_by=record.job.asked_by,
+    )

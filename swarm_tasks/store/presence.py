@@ -1,0 +1,109 @@
+"""Who is there: a short key per worker that lives for three signs of life."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from swarm_tasks.models.host import Beat, HostFacts, HostView
+from swarm_tasks.store import keys
+from swarm_tasks.store.commands import Commands
+
+
+class Presence:
+    """The fleet as the store sees it.
+
+    Args:
+        client: The store.
+        ttl_seconds: How long one sign of life lasts.
+        forget_seconds: After this a silent host is no longer listed.
+    """
+
+    def __init__(self, client: Commands, ttl_seconds: float, forget_seconds: int) -> None:
+        self._client = client
+        self._ttl_ms = max(int(ttl_seconds * 1000), 1)
+        self._forget = forget_seconds
+
+    def announce(self, facts: HostFacts) -> None:
+        """Say what a host is; repeated now and then, since facts are forgotten in time."""
+        self._client.set(keys.FACTS.at(host=facts.host), facts.model_dump_json(), ex=self._forget)
+
+    def beat(self, beat: Beat) -> None:
+        """A worker's sign of life, in one round trip."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.set(keys.BEAT.at(host=beat.host), beat.model_dump_json(), px=self._ttl_ms)
+        pipe.zadd(keys.HOSTS.at(), {beat.host: beat.at.timestamp()})
+        pipe.execute()
+
+    def leave(self, host: str, instance: str) -> None:
+        """Take back a worker's sign of life when it goes of its own will."""
+        key = keys.BEAT.at(host=host)
+        text = self._client.get(key)
+        if text is not None and Beat.model_validate_json(text).instance == instance:
+            self._client.delete(key)
+
+    def beat_control(self, instance: str, name: str) -> None:
+        """A control's sign of life."""
+        self._client.set(keys.CONTROL.at(instance=instance), name, px=self._ttl_ms)
+
+    def leave_control(self, instance: str) -> None:
+        """Take back a control's sign of life."""
+        self._client.delete(keys.CONTROL.at(instance=instance))
+
+    def controls(self) -> dict[str, str]:
+        """The controls that are alive: instance and name."""
+        found = list(self._client.scan_iter(match=keys.CONTROL.at(instance="*"), count=1000))
+        names = self._client.mget(found) if found else []
+        return {
+            key.rpartition(":")[2]: name
+            for key, name in zip(found, names, strict=True)
+            if name is not None
+        }
+
+    def forget(self, host: str) -> bool:
+        """Drop a host from the fleet; True if it was known."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.zrem(keys.HOSTS.at(), host)
+        pipe.delete(keys.BEAT.at(host=host), keys.FACTS.at(host=host), keys.RAISED.at(host=host))
+        return bool(pipe.execute()[0])
+
+    def beats(self, hosts: list[str] | tuple[str, ...]) -> dict[str, Beat]:
+        """The signs of life of these hosts; a host without one is not in the answer."""
+        if not hosts:
+            return {}
+        texts = self._client.mget([keys.BEAT.at(host=host) for host in hosts])
+        return {
+            host: Beat.model_validate_json(text)
+            for host, text in zip(hosts, texts, strict=True)
+            if text is not None
+        }
+
+    def last_seen(self, hosts: list[str] | tuple[str, ...]) -> dict[str, datetime]:
+        """When these hosts last gave a sign, for those that ever did."""
+        if not hosts:
+            return {}
+        scores = self._client.zmscore(keys.HOSTS.at(), list(hosts))
+        return {
+            host: datetime.fromtimestamp(score, UTC)
+            for host, score in zip(hosts, scores, strict=True)
+            if score is not None
+        }
+
+    def fleet(self, expected: tuple[str, ...] = ()) -> tuple[HostView, ...]:
+        """Every host that is known or expected, by name."""
+        oldest = datetime.now(UTC).timestamp() - self._forget
+        self._client.zremrangebyscore(keys.HOSTS.at(), "-inf", oldest)
+        scores = dict(self._client.zrange(keys.HOSTS.at(), 0, -1, withscores=True))
+        names = sorted({*scores, *expected})
+        if not names:
+            return ()
+        beats = self.beats(names)
+        facts = self._client.mget([keys.FACTS.at(host=name) for name in names])
+        return tuple(
+            HostView(
+                host=name,
+                facts=HostFacts.model_validate_json(text) if text else None,
+                beat=beats.get(name),
+                last_seen=datetime.fromtimestamp(scores[name], UTC) if name in scores else None,
+            )
+            for name, text in zip(names, facts, strict=True)
+        )

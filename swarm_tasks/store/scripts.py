@@ -1,0 +1,38 @@
+"""The ledger's Lua scripts. Each runs as one step, so two writers can never both win."""
+
+CLAIM = """
+-- KEYS: part, job.  ARGV: owner.  Answer: {attempt, seconds, microseconds} or {code <= 0}.
+local part = redis.call('HMGET', KEYS[1], 'state', 'owner')
+if not part[1] then return {-1} end
+if part[1] == 'closed' then return {0} end
+if part[1] == 'running' and part[2] == ARGV[1] then return {0} end
+if redis.call('HGET', KEYS[2], 'cancelled') == '1' then return {-2} end
+local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
+redis.call('HSET', KEYS[1], 'state', 'running', 'owner', ARGV[1])
+local now = redis.call('TIME')
+return {attempt, tonumber(now[1]), tonumber(now[2])}
+"""
+
+CLOSE_PART = """
+-- KEYS: part, job, events.  ARGV: attempt ('' takes any), report, event, status, stream length.
+-- A part closes once: the first to close it wins, and only the newest attempt may.
+local part = redis.call('HMGET', KEYS[1], 'state', 'attempt')
+if not part[1] or part[1] == 'closed' then return 0 end
+if ARGV[1] ~= '' and part[2] ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'closed', 'status', ARGV[4], 'report', ARGV[2])
+redis.call('HINCRBY', KEYS[2], 'closed', 1)
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'event', ARGV[3])
+return 1
+"""
+
+CLOSE_JOB = """
+-- KEYS: job, events, open.  ARGV: job id, report, status, event, stream length.
+-- A job closes once, and only when all that was asked is closed.
+local job = redis.call('HMGET', KEYS[1], 'state', 'total', 'closed')
+if not job[1] or job[1] == 'closed' then return 0 end
+if job[2] ~= job[3] then return -1 end
+redis.call('HSET', KEYS[1], 'state', 'closed', 'report', ARGV[2], 'status', ARGV[3])
+redis.call('SREM', KEYS[3], ARGV[1])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'event', ARGV[4])
+return 1
+"""
