@@ -23,6 +23,7 @@ from celery.signals import (
 from swarm_tasks import contracts, routing
 from swarm_tasks.config import Settings, load_settings
 from swarm_tasks.errors import SettingsError
+from swarm_tasks.schedule import beat_schedule
 from swarm_tasks.store.client import celery_url, checked_broker_url, tls_options
 
 APP_NAME = "swarm_tasks"
@@ -92,6 +93,8 @@ def make_app(settings: Settings, roles: Sequence[str] = ()) -> Celery:
             "beat_schedule_filename": str(settings.state_dir / "beat-schedule"),
         }
     )
+    if settings.schedules:
+        app.conf.beat_schedule = beat_schedule(settings.schedules)
     if tls := tls_options(settings):
         app.conf.update(broker_use_ssl=tls, redis_backend_use_ssl=tls)
     cast(Any, app).hostswarm_settings = settings

@@ -64,6 +64,9 @@ class Schedule(Frozen):
             specialists=self.specialists,
             deadline_seconds=self.deadline_seconds,
             asked_by=f"schedule {self.name}",
+            slot=self.name,
+            # A cron line fires at most once a minute; a period may come a little early.
+            slot_seconds=50.0 if self.every_seconds is None else 0.9 * self.every_seconds,
         )
 
 

@@ -81,6 +81,7 @@ class Finding(Frozen):
         title: What is wrong, without a number: numbers stand in the claims.
         subject: What it is about, precisely.
         advice: What to do next.
+        related: The `call_id` of other evidence that shows the cause, such as a log.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Finding(Frozen):
     advice: str
     verdict: Verdict
     claims: tuple[Claim, ...] = ()
+    related: tuple[str, ...] = ()
 
 
 def fingerprint(host: str, metric: str, subject: str) -> str:

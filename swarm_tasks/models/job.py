@@ -95,7 +95,8 @@ class AuditRequest(Frozen):
         hosts: Names, globs or `@file`; empty means the whole fleet.
         specialists: Names; empty means all.
         deadline_seconds: None takes the setting.
-        slot: Where a schedule asks: the moment it is for, so that two beats ask once.
+        slot: Which schedule asks, so that two beats ask once; empty for anybody else.
+        slot_seconds: For how long another request of the same slot is a repeat.
     """
 
     question: str = Field(default="", max_length=QUESTION_LIMIT)
@@ -105,6 +106,7 @@ class AuditRequest(Frozen):
     deadline_seconds: float | None = Field(default=None, gt=0)
     asked_by: str = ""
     slot: str = ""
+    slot_seconds: float = Field(default=0.0, ge=0)
 
 
 def new_job_id() -> str:

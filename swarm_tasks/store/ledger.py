@@ -41,7 +41,7 @@ class JobRecord(Frozen):
     total: int
     closed: int
     deadline_at: float
-    cancelled: bool = False
+    cancelled_at: float | None = None
     status: JobStatus | None = None
 
 
@@ -217,7 +217,7 @@ class Ledger:
         """
         if self.record(job).state == "closed":
             return False
-        self.client.hset(keys.JOB.at(job=job), "cancelled", 1)
+        self.client.hset(keys.JOB.at(job=job), "cancelled_at", repr(self.now()))
         return True
 
     def cancelled(self, jobs: Sequence[str]) -> set[str]:
@@ -226,8 +226,8 @@ class Ledger:
             return set()
         pipe = self.client.pipeline(transaction=False)
         for job in jobs:
-            pipe.hget(keys.JOB.at(job=job), "cancelled")
-        return {job for job, flag in zip(jobs, pipe.execute(), strict=True) if flag == "1"}
+            pipe.hexists(keys.JOB.at(job=job), "cancelled_at")
+        return {job for job, flag in zip(jobs, pipe.execute(), strict=True) if flag}
 
     def record(self, job: str) -> JobRecord:
         """A job as it stands.
@@ -235,7 +235,7 @@ class Ledger:
         Raises:
             UnknownName: There is no such job, or it is older than results are kept.
         """
-        fields = ("job", "state", "total", "closed", "deadline_at", "cancelled", "status")
+        fields = ("job", "state", "total", "closed", "deadline_at", "cancelled_at", "status")
         values = self.client.hmget(keys.JOB.at(job=job), fields)
         found = {name: value for name, value in zip(fields, values, strict=True) if value}
         if "job" not in found:

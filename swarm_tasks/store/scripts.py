@@ -6,7 +6,7 @@ local part = redis.call('HMGET', KEYS[1], 'state', 'owner')
 if not part[1] then return {-1} end
 if part[1] == 'closed' then return {0} end
 if part[1] == 'running' and part[2] == ARGV[1] then return {0} end
-if redis.call('HGET', KEYS[2], 'cancelled') == '1' then return {-2} end
+if redis.call('HEXISTS', KEYS[2], 'cancelled_at') == 1 then return {-2} end
 local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
 redis.call('HSET', KEYS[1], 'state', 'running', 'owner', ARGV[1])
 local now = redis.call('TIME')

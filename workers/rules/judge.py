@@ -77,7 +77,7 @@ def grade(
         ),
     ):
         in_force = _in_force(level, clear, held=held)
-        if in_force is not None and _crosses(number, metric.comparator, in_force):
+        if in_force is not None and crosses(number, metric.comparator, in_force):
             return Grade(severity, metric.comparator, in_force)
     return None
 
@@ -88,7 +88,8 @@ def _in_force(level: float | None, clear: float | None, *, held: bool) -> float 
     return clear if held and clear is not None else level
 
 
-def _crosses(value: float, comparator: str, level: float) -> bool:
+def crosses(value: float, comparator: str, level: float) -> bool:
+    """Whether `value` is at or past `level`, on the side that the comparator says is bad."""
     return value <= level if comparator == "<=" else value >= level
 
 

@@ -1,0 +1,216 @@
+"""Keeps jobs from hanging: answers for hosts that are gone, and ends jobs at their deadline."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime
+
+import redis
+from celery import Celery
+
+from orchestrator import dispatch
+from orchestrator.synthesis import Circumstances, synthesize
+from swarm_tasks.app import settings_of
+from swarm_tasks.config import Settings
+from swarm_tasks.errors import UnknownName
+from swarm_tasks.log import logger
+from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.host import Beat
+from swarm_tasks.models.report import HostReport, HostStatus, StopReason
+from swarm_tasks.store.client import connect
+from swarm_tasks.store.ledger import JobRecord, Ledger, PartRecord
+from swarm_tasks.store.presence import Presence
+
+TICK_SECONDS = 0.5
+SCAN_SECONDS = 2.0
+"""How often the parts of a job are looked through while nothing seems wrong."""
+
+CHORD_SECONDS = 2.0
+"""How long all parts of a job may be closed before the keeper ends it without the chord."""
+
+CANCEL_SECONDS = 10.0
+"""How long agents of a cancelled job may take to close their own parts."""
+
+
+class Keeper:
+    """Watches open jobs. Several may run at once: the ledger lets each part and job close once.
+
+    Args:
+        app: To count a part towards its chord.
+        ledger: Where jobs stand.
+        presence: Who is there.
+    """
+
+    def __init__(self, app: Celery, ledger: Ledger, presence: Presence) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._presence = presence
+        self._scanned: dict[str, float] = {}
+        self._all_closed: dict[str, float] = {}
+
+    def tick(self) -> None:
+        """Look after every open job once."""
+        jobs = self._ledger.open_jobs()
+        for job in jobs:
+            try:
+                self.look_after(job)
+            except UnknownName:
+                self._ledger.drop_open(job)  # its life ended before it was closed
+        for memory in (self._scanned, self._all_closed):
+            for job in set(memory) - set(jobs):
+                del memory[job]
+
+    def look_after(self, job: str) -> None:
+        """Close what nobody else will close, and end the job once all of it is closed."""
+        record = self._ledger.record(job)
+        if record.state == "closed":
+            return
+        clock = time.monotonic()
+        if record.closed < record.total:
+            self._close_the_lost(record, clock)
+            return
+        since = self._all_closed.setdefault(job, clock)
+        if clock - since > CHORD_SECONDS:
+            logger("control").warning("job %s: the chord did not end it; ending it here", job)
+            finish(self._ledger, self._presence, job)
+
+    def _close_the_lost(self, record: JobRecord, clock: float) -> None:
+        job = record.job
+        beats = self._presence.beats(job.hosts)
+        now = self._ledger.now()
+        pressing = (
+            now >= record.deadline_at
+            or record.cancelled_at is not None
+            or len(beats) < len(job.hosts)
+        )
+        if not pressing and clock - self._scanned.get(job.id, 0.0) < SCAN_SECONDS:
+            return
+        self._scanned[job.id] = clock
+        last_seen = self._presence.last_seen(job.hosts)
+        for part in self._ledger.parts(job.id):
+            if part.state == "closed":
+                continue
+            report = verdict_on(record, part, beats.get(part.host), now, last_seen)
+            if report is not None and self._ledger.close_part(report, None):
+                dispatch.tell_chord(self._app, job.id, part.part)
+
+
+def verdict_on(
+    record: JobRecord,
+    part: PartRecord,
+    beat: Beat | None,
+    now: float,
+    last_seen: Mapping[str, datetime],
+) -> HostReport | None:
+    """The report for a part that nobody will close, or None while somebody may. Pure."""
+    if record.cancelled_at is not None and (
+        part.state == "sent" or now - record.cancelled_at > CANCEL_SECONDS
+    ):
+        return _unanswered(record, part, StopReason.CANCELLED, "was cancelled")
+    if beat is None:
+        return dark_report(record.job.id, part.part, part.host, part.specialist, last_seen)
+    if part.state == "running" and part.owner != beat.instance:
+        return _unanswered(record, part, StopReason.LOST, "its worker restarted while it ran")
+    if now >= record.deadline_at:
+        began = "did not finish" if part.state == "running" else "was not begun"
+        return _unanswered(record, part, StopReason.DEADLINE, f"{began} by the deadline")
+    return None
+
+
+def dark_report(
+    job: str, part: str, host: str, specialist: str, last_seen: Mapping[str, datetime]
+) -> HostReport:
+    """The report for a part on a host that gives no sign of life."""
+    seen = last_seen.get(host)
+    when = f"last seen {seen:%Y-%m-%d %H:%M:%S} UTC" if seen else "it never came"
+    return HostReport(
+        job=job,
+        part=part,
+        host=host,
+        specialist=specialist,
+        status=HostStatus.DARK,
+        stop=StopReason.DARK,
+        reason=f"its worker gives no sign of life; {when}",
+    )
+
+
+def _unanswered(record: JobRecord, part: PartRecord, stop: StopReason, reason: str) -> HostReport:
+    return HostReport(
+        job=record.job.id,
+        part=part.part,
+        host=part.host,
+        specialist=part.specialist,
+        status=HostStatus.FAILED,
+        stop=stop,
+        reason=reason,
+    )
+
+
+def finish(ledger: Ledger, presence: Presence, job: str) -> None:
+    """Make a job's report and close it; nothing if it is closed already.
+
+    Raises:
+        JobError: Some of its parts are not closed.
+        UnknownName: There is no such job.
+    """
+    record = ledger.record(job)
+    if record.state == "closed":
+        return
+    systems = {
+        view.host: view.facts.os
+        for view in presence.fleet()
+        if view.facts is not None and view.host in record.job.hosts
+    }
+    around = Circumstances(
+        finished=now_utc(),
+        cancelled=record.cancelled_at is not None,
+        last_seen=presence.last_seen(record.job.hosts),
+        platforms=systems,
+    )
+    ledger.close_job(synthesize(record.job, ledger.reports(job), around))
+
+
+class ControlService:
+    """The keeper at work beside control's tasks, for the life of its process."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        client = connect(settings)
+        self.ledger = Ledger(client, settings.result_ttl_seconds)
+        self.presence = Presence(client, settings.presence_ttl_seconds, settings.forget_seconds)
+        self._keeper = Keeper(app, self.ledger, self.presence)
+        self._instance = secrets.token_hex(6)
+        self._name = settings.host
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._turn, name="hostswarm-keeper", daemon=True)
+
+    def ready(self) -> None:
+        """Begin to keep."""
+        self._thread.start()
+
+    def stopping(self) -> None:
+        """Nothing: a synthesis that runs takes milliseconds."""
+
+    def stopped(self) -> None:
+        """Keep no more."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(5.0)
+        self.presence.leave_control(self._instance)
+
+    def _turn(self) -> None:
+        while True:
+            try:
+                self.presence.beat_control(self._instance, self._name)
+                self._keeper.tick()
+            except redis.RedisError as error:
+                logger("control").warning("the keeper cannot reach the store: %s", error)
+            if self._stop.wait(TICK_SECONDS):
+                return
+
+
+def make_service(app: Celery, settings: Settings | None = None) -> ControlService:
+    """The service of a control process."""
+    return ControlService(app, settings or settings_of(app))

@@ -1,0 +1,251 @@
+"""One API for every surface: ask, follow, read, cancel."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from celery import Celery
+
+from orchestrator import dispatch
+from orchestrator.keeper import Keeper, dark_report, finish
+from orchestrator.plan import plan, select_hosts, select_specialists
+from swarm_tasks.app import make_app
+from swarm_tasks.config import Settings
+from swarm_tasks.contracts import RemoteCall
+from swarm_tasks.errors import ArgumentError, JobError, UsageError
+from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.event import Event, EventKind
+from swarm_tasks.models.evidence import Evidence
+from swarm_tasks.models.host import HostView
+from swarm_tasks.models.job import AuditRequest, BrainChoice, Job, new_job_id
+from swarm_tasks.models.report import Report
+from swarm_tasks.store import keys
+from swarm_tasks.store.client import connect
+from swarm_tasks.store.events import read_events
+from swarm_tasks.store.ledger import JobRecord, JobSummary, Ledger
+from swarm_tasks.store.presence import Presence
+
+PATIENCE_SECONDS = 1.0
+"""How long to wait for an event before looking whether control is still there."""
+
+HOST_FILE_LIMIT_BYTES = 1 << 20
+
+
+class Fleet:
+    """The fleet behind one store.
+
+    Args:
+        settings: Whose specialists, thresholds and deadlines hold for what is asked here.
+        app: The Celery app of this process; without one, the fleet makes its own when needed.
+    """
+
+    def __init__(self, settings: Settings, app: Celery | None = None) -> None:
+        self.settings = settings
+        self.client = connect(settings)
+        self.ledger = Ledger(self.client, settings.result_ttl_seconds)
+        self.presence = Presence(
+            self.client, settings.presence_ttl_seconds, settings.forget_seconds
+        )
+        self._app = app
+        self._owns_app = app is None
+
+    @property
+    def app(self) -> Celery:
+        """The Celery app, made when something is to be sent."""
+        if self._app is None:
+            self._app = make_app(self.settings)
+        return self._app
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        if self._app is not None and self._owns_app:
+            self._app.close()
+        self.client.close()
+
+    def audit(self, request: AuditRequest) -> Job:
+        """Open a job, plan it and send it out. Returns at once.
+
+        Raises:
+            UnknownName: A host or a specialist is not known.
+            JobError: There is no fleet.
+            UsageError: The brain that was asked for is not there.
+        """
+        if request.brain is BrainChoice.LLM:
+            raise UsageError(
+                "no model is configured for --brain llm", "use --brain rules, or leave it out"
+            )
+        specialists = select_specialists(request.specialists, self.settings.all_specialists)
+        views = self.presence.fleet(self.settings.expected_hosts)
+        hosts = select_hosts(expand_files(request.hosts), (view.host for view in views))
+        job = Job(
+            id=new_job_id(),
+            question=request.question,
+            hosts=hosts,
+            specialists=tuple(one.name for one in specialists),
+            brain=request.brain,
+            created=now_utc(),
+            deadline_seconds=request.deadline_seconds or self.settings.deadline_seconds,
+            asked_by=request.asked_by,
+        )
+        deadline_at = self.ledger.now() + job.deadline_seconds
+        tasks = plan(job, specialists, self.settings.policy, deadline_at)
+        self.ledger.open(job, tasks, deadline_at)
+        alive = {view.host for view in views if view.alive}
+        last_seen = {view.host: view.last_seen for view in views if view.last_seen is not None}
+        for task in tasks:
+            if task.host not in alive:
+                report = dark_report(job.id, task.part, task.host, task.specialist.name, last_seen)
+                self.ledger.close_part(report, None)
+        dispatch.send_job(self.app, job.id, [task for task in tasks if task.host in alive])
+        return job
+
+    def audit_once(self, request: AuditRequest) -> Job | None:
+        """`audit` for a schedule: None where another beat asked for the same just now."""
+        if request.slot:
+            window_ms = max(int(request.slot_seconds * 1000), 1000)
+            key = keys.SLOT.at(schedule=request.slot)
+            if not self.client.set(key, now_utc().isoformat(), px=window_ms, nx=True):
+                return None
+        return self.audit(request)
+
+    def follow(self, job: str) -> Iterator[Event]:
+        """Every event of a job from its beginning, until it is closed.
+
+        Where no control is alive, what it would do for this job is done here, so that the
+        job ends all the same.
+
+        Raises:
+            UnknownName: There is no such job.
+        """
+        self.ledger.record(job)
+        keeper = Keeper(self.app, self.ledger, self.presence)
+        last, looked = "0", time.monotonic()
+        while True:
+            for identifier, event in read_events(self.client, job, last, PATIENCE_SECONDS):
+                last = identifier
+                yield event
+                if event.kind is EventKind.JOB_CLOSED:
+                    return
+            if time.monotonic() - looked < PATIENCE_SECONDS:
+                continue
+            looked = time.monotonic()
+            if self.ledger.record(job).state == "closed":
+                return
+            if not self.presence.controls():
+                keeper.look_after(job)
+
+    def wait(self, job: str) -> Report:
+        """The report of a job, as soon as there is one.
+
+        Raises:
+            JobError: It ended without one.
+        """
+        for _ in self.follow(job):
+            pass
+        return self.report(job)
+
+    def report(self, job: str) -> Report:
+        """The report of a job that is closed.
+
+        Raises:
+            UnknownName: There is no such job.
+            JobError: It is still open.
+        """
+        report = self.ledger.report(job)
+        if report is None:
+            record = self.ledger.record(job)
+            raise JobError(
+                f"job {job} is still open: {record.closed} of {record.total} parts are closed",
+                f"follow it with `hostswarm watch {job}`",
+            )
+        return report
+
+    def record(self, job: str) -> JobRecord:
+        """A job as it stands."""
+        return self.ledger.record(job)
+
+    def cancel(self, job: str) -> bool:
+        """Stop a job: what runs is ended, what waits never begins; False if it was closed.
+
+        Raises:
+            UnknownName: There is no such job.
+        """
+        if not self.ledger.cancel(job):
+            return False
+        dispatch.stop_agents(self.app, job)
+        keeper = Keeper(self.app, self.ledger, self.presence)
+        keeper.look_after(job)
+        return True
+
+    def finish(self, job: str) -> None:
+        """Make and store the report of a job whose parts are all closed."""
+        finish(self.ledger, self.presence, job)
+
+    def hosts(self) -> tuple[HostView, ...]:
+        """Every host of the fleet, by name."""
+        return self.presence.fleet(self.settings.expected_hosts)
+
+    def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
+        """The newest jobs first."""
+        return self.ledger.jobs(limit)
+
+    def call_tool(
+        self, host: str, tool: str, arguments: Mapping[str, object], seconds: float = 30.0
+    ) -> Evidence:
+        """Run one tool on one host and wait for its answer.
+
+        Raises:
+            UnknownName: There is no such host.
+            JobError: The host is dark, or did not answer in time.
+        """
+        (name,) = select_hosts((host,), (view.host for view in self.hosts()))
+        if not self.presence.beats((name,)):
+            seen = self.presence.last_seen((name,)).get(name)
+            raise JobError(
+                f"{name} gives no sign of life",
+                f"it was last seen {seen:%Y-%m-%d %H:%M:%S} UTC" if seen else "it never came",
+            )
+        call = RemoteCall(
+            call=secrets.token_hex(8),
+            host=name,
+            tool=tool,
+            arguments=dict(arguments),
+            expires_at=self.ledger.now() + seconds,
+        )
+        dispatch.send_call(self.app, call)
+        answer = self.client.blpop([keys.ANSWER.at(call=call.call)], timeout=seconds)
+        if answer is None:
+            raise JobError(
+                f"{name} did not answer {tool} within {seconds:g} s",
+                "its worker may be full: see `hostswarm hosts`",
+            )
+        return Evidence.model_validate_json(answer[1])
+
+
+def expand_files(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Replace each `@file` by the names in that file: one a line, `#` begins a comment.
+
+    Raises:
+        ArgumentError: A file cannot be read or names nobody.
+    """
+    names: list[str] = []
+    for word in words:
+        if not word.startswith("@"):
+            names.append(word)
+            continue
+        try:
+            with Path(word[1:]).open(encoding="utf-8") as stream:
+                lines = stream.read(HOST_FILE_LIMIT_BYTES).splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArgumentError(
+                f"--hosts {word} cannot be read: {error}", "name a text file, one host a line"
+            ) from error
+        found = [line.split("#")[0].strip() for line in lines]
+        listed = [name for name in found if name]
+        if not listed:
+            raise ArgumentError(f"--hosts {word} names no host", "write one host a line")
+        names.extend(listed)
+    return tuple(names)

@@ -1,0 +1,154 @@
+"""The verb `audit`: ask, show it happen, print the report."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from orchestrator.render.console import print_report
+from orchestrator.render.html import write_html
+from orchestrator.render.values import plugin_exit_code
+from orchestrator.service import Fleet
+from orchestrator.surfaces.live import show_live
+from orchestrator.surfaces.session import Given, open_fleet
+from swarm_tasks.errors import ArgumentError, JobError, OutputError
+from swarm_tasks.models.job import QUESTION_LIMIT, AuditRequest
+from swarm_tasks.models.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """What the command line asked for."""
+
+    question: str
+    hosts: tuple[str, ...]
+    specialists: tuple[str, ...]
+    brain: str
+    deadline_seconds: float | None
+    as_json: bool
+    html: Path | None
+    wait: bool
+    exit_code: bool
+
+
+def run_audit(given: Given, options: AuditOptions) -> int:
+    """Run one audit; the exit code.
+
+    Raises:
+        UsageError: Something that was asked for is wrong; nothing was started for it.
+        JobError: The job could not be brought to a report.
+        OutputError: There is a report, but it could not be written where it should go.
+    """
+    request = request_from(options)
+    if options.html is not None:
+        check_writable(options.html)
+    with terminate_as_interrupt(), open_fleet(given, with_worker=True) as fleet:
+        if not options.wait and given.settings.broker_url is None and not fleet.presence.controls():
+            raise ArgumentError(
+                "--no-wait needs a fleet that stays", "start one with `hostswarm up`"
+            )
+        job = fleet.audit(request)
+        if not options.wait:
+            Console().print(job.id, markup=False, highlight=False)
+            return 0
+        report = follow_to_report(fleet, job.id, quiet=options.as_json)
+    return deliver(report, options.as_json, options.html, options.exit_code)
+
+
+def request_from(options: AuditOptions) -> AuditRequest:
+    """The request that the options make.
+
+    Raises:
+        ArgumentError: One of them is wrong.
+    """
+    if len(options.question) > QUESTION_LIMIT:
+        raise ArgumentError(
+            f"the question has {len(options.question):,} characters",
+            f"at most {QUESTION_LIMIT:,} travel with every part: ask more briefly",
+        )
+    try:
+        return AuditRequest.model_validate(
+            {
+                "question": options.question,
+                "hosts": options.hosts,
+                "specialists": options.specialists,
+                "brain": options.brain,
+                "deadline_seconds": options.deadline_seconds,
+                "asked_by": "command line",
+            }
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ArgumentError(f"--{first['loc'][0]}: {first['msg']}") from None
+
+
+def follow_to_report(fleet: Fleet, job: str, *, quiet: bool) -> Report:
+    """Show the job while it runs; its report. Ctrl-C cancels the job and leaves."""
+    try:
+        show_live(fleet.follow(job), Console(stderr=True, quiet=quiet))
+        return fleet.report(job)
+    except KeyboardInterrupt:
+        fleet.cancel(job)
+        raise JobError(f"job {job} was cancelled") from None
+
+
+def deliver(report: Report, as_json: bool, html: Path | None, exit_code: bool) -> int:
+    """Print the report, write it, and say with what code to leave.
+
+    The report is printed before the file is written, so that a full disk loses nothing.
+
+    Raises:
+        OutputError: The file could not be written.
+    """
+    if as_json:
+        sys.stdout.write(report.to_json() + "\n")
+    else:
+        print_report(report, Console())
+    sys.stdout.flush()
+    if html is not None:
+        write_html(report, html)
+        if not as_json:
+            Console(stderr=True).print(f"Written: {html}", markup=False, highlight=False)
+    return plugin_exit_code(report) if exit_code else 0
+
+
+def check_writable(path: Path) -> None:
+    """See before any work that a file can be made there.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "is a directory")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}",
+            "name a file in a directory that this user may write",
+        ) from error
+
+
+@contextlib.contextmanager
+def terminate_as_interrupt() -> Generator[None]:
+    """While this lasts, SIGTERM and SIGHUP end the program as Ctrl-C does: tidily."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {name: signal.signal(name, interrupt) for name in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -1,0 +1,67 @@
+"""The verbs about tools and this set-up: tools, tool, doctor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.surfaces.options import Json, given
+
+HOST_PROGRAM = (sys.executable, "-m", "workers")
+"""The host's own command line: it alone knows the tools, and this package never imports it."""
+
+
+def tools(
+    context: typer.Context,
+    as_json: Json = False,
+) -> None:
+    """The catalog: every tool, what it tells, and whether this machine can run it."""
+    given(context)
+    _become_host("tools", *(["--json"] if as_json else []))
+
+
+def tool(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The tool, as `hostswarm tools` names it.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Its arguments, as key=value.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Run it on this host of the fleet.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run one tool, on this machine or with --host on another, and print its answer."""
+    pairs = arguments or []
+    if host is None:
+        given(context)
+        _become_host("tool", name, *(["--json"] if as_json else []), "--", *pairs)
+    from orchestrator.surfaces.session import open_fleet
+    from swarm_tasks.tool_arguments import evidence_text, exit_code_of, parse_pairs
+
+    with open_fleet(given(context)) as fleet:
+        evidence = fleet.call_tool(host or "", name, parse_pairs(pairs))
+    text = evidence.model_dump_json(indent=2) if as_json else evidence_text(evidence)
+    sys.stdout.write(text + "\n")
+    raise typer.Exit(exit_code_of(evidence))
+
+
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """What is wrong with this set-up, and the command that mends it."""
+    from orchestrator.surfaces.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(context.obj, as_json=as_json))
+
+
+def _become_host(*words: str) -> None:
+    sys.stdout.flush()
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    argv = [*HOST_PROGRAM, *words]
+    os.execve(argv[0], argv, environment)  # noqa: S606 - argv is ours, and no shell is wanted
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to the command."""
+    for verb in (tools, tool, doctor):
+        app.command()(verb)

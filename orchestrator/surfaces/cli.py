@@ -1,0 +1,125 @@
+"""The command `hostswarm`. Each verb imports what it needs only when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.surfaces import catalog, fleet, roles
+from orchestrator.surfaces.options import Config, given, parse_seconds, split_names
+from swarm_tasks.errors import HostswarmError, OutputError, UsageError
+
+app = typer.Typer(
+    name="hostswarm",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Ask a fleet of machines what is wrong with it. Each machine looks at itself with its "
+    "own read-only tools; the answers come back as one report.",
+    epilog="Examples:  [bold]hostswarm audit[/]   [bold]hostswarm audit --hosts 'web*' "
+    "--html report.html[/]   [bold]hostswarm doctor[/]",
+)
+
+AUDIT_EPILOG = (
+    "Examples:  [bold]hostswarm audit[/] (this machine, or the whole fleet where a store is "
+    "configured)   [bold]hostswarm audit 'why is the mail slow?' --hosts mail1,mail2 "
+    "--specialists network,services[/]   [bold]hostswarm audit --json | jq .coverage[/]   "
+    "[bold]hostswarm audit --exit-code[/] (0 ok, 1 warning, 2 critical, 3 incomplete)"
+)
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    config: Config = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    """Remember what holds for every verb."""
+    if version:
+        from swarm_tasks import __version__
+
+        typer.echo(f"hostswarm {__version__}")
+        raise typer.Exit
+    context.obj = config
+
+
+@app.command(epilog=AUDIT_EPILOG)
+def audit(
+    context: typer.Context,
+    question: Annotated[
+        str, typer.Argument(help="What you want to know. Without it: a check of everything.")
+    ] = "",
+    hosts: Annotated[
+        str, typer.Option(help="Names, globs or @file, with commas. Default: the whole fleet.")
+    ] = "",
+    specialists: Annotated[
+        str, typer.Option(help="storage, services, network, … Default: all of them.")
+    ] = "",
+    brain: Annotated[str, typer.Option(help="auto, rules or llm.")] = "auto",
+    deadline: Annotated[
+        str, typer.Option(help="When to report with what there is: 90s, 5m, 1h.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write the report to this HTML file.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Print the job's id and leave at once.")
+    ] = True,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit as a monitoring plugin: 0, 1, 2 or 3.")
+    ] = False,
+) -> None:
+    """Audit the fleet, or this machine, and print one report."""
+    from orchestrator.surfaces.audit import AuditOptions, run_audit
+
+    options = AuditOptions(
+        question=question,
+        hosts=split_names(hosts),
+        specialists=split_names(specialists),
+        brain=brain,
+        deadline_seconds=parse_seconds(deadline, "--deadline") if deadline else None,
+        as_json=as_json,
+        html=html,
+        wait=wait,
+        exit_code=exit_code,
+    )
+    raise typer.Exit(run_audit(given(context), options))
+
+
+roles.register(app)
+fleet.register(app)
+catalog.register(app)
+
+
+def main() -> None:
+    """Run the command line. Every error of ours is one line and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except OutputError as error:
+        _say(error)
+        sys.exit(error.exit_code)
+    except UsageError as error:
+        _say(error)
+        sys.exit(2)
+    except HostswarmError as error:
+        _say(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has left, as `head` does; nothing is to be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _say(error: HostswarmError) -> None:
+    line = " ".join(str(error).split())
+    typer.echo(f"hostswarm: {line}", err=True)

@@ -1,0 +1,172 @@
+"""The verb `doctor`: look at this set-up and name what mends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from orchestrator.service import Fleet
+from orchestrator.surfaces.session import Given
+from swarm_tasks import __version__
+from swarm_tasks.config import Settings, find_config, load_settings, unknown_variables
+from swarm_tasks.embedded import running_store, server_binary
+from swarm_tasks.errors import HostswarmError
+from swarm_tasks.models.host import HostView
+
+State = Literal["ok", "warning", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Args:
+        mend: The command or change that mends it.
+    """
+
+    name: str
+    state: State
+    said: str
+    mend: str = ""
+
+
+def run_doctor(config: Path | None, *, as_json: bool) -> int:
+    """Look at everything and print it; 1 if something is broken."""
+    checks = list(diagnose(config))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(check) for check in checks], indent=2) + "\n")
+    else:
+        _print(checks)
+    return 1 if any(check.state == "broken" for check in checks) else 0
+
+
+def diagnose(config: Path | None) -> Iterator[Check]:
+    """Every check, from the ground up; what rests on something broken is left out."""
+    yield _python()
+    yield from _packages()
+    try:
+        given = Given(load_settings(config), find_config(config))
+    except HostswarmError as error:
+        yield Check("settings", "broken", error.message, error.remedy)
+        return
+    yield Check("settings", "ok", str(given.config or "no file; defaults and environment"))
+    for variable in unknown_variables():
+        yield Check(
+            "settings", "warning", f"{variable} means nothing", "check its spelling, or unset it"
+        )
+    yield from _store(given.settings)
+
+
+def _python() -> Check:
+    here = ".".join(map(str, sys.version_info[:3]))
+    return Check("python", "ok", f"{here}, hostswarm {__version__}")
+
+
+def _packages() -> Iterator[Check]:
+    """`workers` and `orchestrator` are names that others use too: see that they are ours."""
+    ours = find_spec("swarm_tasks")
+    home = Path(ours.origin).parent.parent if ours and ours.origin else None
+    for name in ("workers", "orchestrator"):
+        found = find_spec(name)
+        origin = Path(found.origin) if found and found.origin else None
+        if origin is None or origin.parent.parent != home:
+            yield Check(
+                "packages",
+                "broken",
+                f"the package {name} is not hostswarm's: {origin or 'not found'}",
+                "install hostswarm into a virtual environment of its own",
+            )
+
+
+def _store(settings: Settings) -> Iterator[Check]:
+    url = None if settings.broker_url else running_store(settings.state_dir)
+    if settings.broker_url is None and url is None:
+        try:
+            yield Check("store", "ok", f"embedded, when needed: {server_binary().name}")
+        except HostswarmError as error:
+            yield Check("store", "broken", error.message, error.remedy)
+        yield Check(
+            "fleet", "ok", "none configured: audits cover this machine", "hostswarm up, for a fleet"
+        )
+        return
+    if url is not None:
+        settings = settings.model_validate(
+            {name: getattr(settings, name) for name in Settings.model_fields} | {"broker_url": url}
+        )
+    try:
+        fleet = Fleet(settings)
+    except HostswarmError as error:
+        yield Check("store", "broken", error.message, error.remedy)
+        return
+    try:
+        yield Check("store", "ok", "answers" + (f" at {url}" if url else ""))
+        yield from _control(fleet)
+        yield from _hosts(fleet)
+    finally:
+        fleet.close()
+
+
+def _control(fleet: Fleet) -> Iterator[Check]:
+    controls = fleet.presence.controls()
+    if controls:
+        yield Check("control", "ok", f"{len(controls)} alive")
+    else:
+        yield Check(
+            "control",
+            "broken",
+            "none is alive: scheduled audits and dark hosts are not looked after",
+            "hostswarm control",
+        )
+
+
+def _hosts(fleet: Fleet) -> Iterator[Check]:
+    views = fleet.hosts()
+    if not views:
+        yield Check("hosts", "broken", "no host has joined", "hostswarm worker")
+    for view in views:
+        yield from _host(view)
+
+
+def _host(view: HostView) -> Iterator[Check]:
+    if not view.alive:
+        seen = f"last seen {view.last_seen:%Y-%m-%d %H:%M} UTC" if view.last_seen else "never came"
+        yield Check(
+            "hosts",
+            "warning",
+            f"{view.host} is dark; {seen}",
+            f"start its worker, or: hostswarm hosts --forget {view.host}",
+        )
+        return
+    facts = view.facts
+    if facts is None:
+        yield Check("hosts", "warning", f"{view.host} has not said yet what it is", "wait a moment")
+        return
+    if facts.version != __version__:
+        yield Check(
+            "hosts",
+            "warning",
+            f"{view.host} runs hostswarm {facts.version}, this is {__version__}",
+            "install the same version on every host",
+        )
+    lacking = f"; lacks: {', '.join(sorted(facts.unavailable))}" if facts.unavailable else ""
+    yield Check("hosts", "ok", f"{view.host} is alive with {len(facts.tools)} tools{lacking}")
+
+
+def _print(checks: list[Check]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    styles = {"ok": "green", "warning": "yellow", "broken": "red"}
+    console = Console()
+    for check in checks:
+        line = Text.assemble(
+            (f"{check.state:<8}", styles[check.state]), (f"{check.name:<9}", "bold"), check.said
+        )
+        console.print(line)
+        if check.mend and check.state != "ok":
+            console.print(Text(f"{'':<17}mend: {check.mend}"))

@@ -1,0 +1,171 @@
+"""The verbs about hosts and jobs: hosts, jobs, show, watch, cancel."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.surfaces.options import Json, given
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from swarm_tasks.models.host import HostView
+    from swarm_tasks.store.ledger import JobSummary
+
+JobArgument = Annotated[str, typer.Argument(help="The job's id, as `hostswarm jobs` shows it.")]
+
+
+def hosts(
+    context: typer.Context,
+    as_json: Json = False,
+    forget: Annotated[
+        str, typer.Option(help="Drop this host from the fleet; it joins again if it is alive.")
+    ] = "",
+) -> None:
+    """Who is in the fleet, who is alive, and when the others were last seen."""
+    from orchestrator.surfaces.session import open_fleet
+    from swarm_tasks.errors import UnknownName
+
+    with open_fleet(given(context)) as fleet:
+        if forget and not fleet.presence.forget(forget):
+            raise UnknownName(f"there is no host called {forget!r}", "see `hostswarm hosts`")
+        views = fleet.hosts()
+    if as_json:
+        _print_json(views)
+    else:
+        _print_hosts(views)
+
+
+def jobs(
+    context: typer.Context,
+    as_json: Json = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+) -> None:
+    """What was asked lately, and what became of it."""
+    from orchestrator.surfaces.session import open_fleet
+
+    with open_fleet(given(context)) as fleet:
+        found = fleet.jobs(limit)
+    if as_json:
+        _print_json(found)
+    else:
+        _print_jobs(found)
+
+
+def show(
+    context: typer.Context,
+    job: JobArgument,
+    as_json: Json = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report to this HTML file as well.")
+    ] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit as a monitoring plugin: 0, 1, 2 or 3.")
+    ] = False,
+) -> None:
+    """Print a job's report again."""
+    from orchestrator.surfaces.audit import deliver
+    from orchestrator.surfaces.session import open_fleet
+
+    with open_fleet(given(context)) as fleet:
+        report = fleet.report(job)
+    raise typer.Exit(deliver(report, as_json, html, exit_code))
+
+
+def watch(context: typer.Context, job: JobArgument, as_json: Json = False) -> None:
+    """Follow a job while it runs, then print its report. Ctrl-C leaves the job alone."""
+    from rich.console import Console
+
+    from orchestrator.surfaces.audit import deliver
+    from orchestrator.surfaces.live import show_live, tell_lines
+    from orchestrator.surfaces.session import open_fleet
+
+    console = Console(stderr=True)
+    with open_fleet(given(context)) as fleet:
+        if as_json:
+            for event in fleet.follow(job):
+                sys.stdout.write(event.model_dump_json(exclude_defaults=True) + "\n")
+                sys.stdout.flush()
+            raise typer.Exit
+        (show_live if console.is_terminal else tell_lines)(fleet.follow(job), console)
+        report = fleet.report(job)
+    raise typer.Exit(deliver(report, as_json=False, html=None, exit_code=False))
+
+
+def cancel(context: typer.Context, job: JobArgument, as_json: Json = False) -> None:
+    """Stop a job: agents that run are ended with their tools, parts that wait never begin."""
+    from rich.console import Console
+
+    from orchestrator.surfaces.session import open_fleet
+
+    with open_fleet(given(context)) as fleet:
+        stopped = fleet.cancel(job)
+    if as_json:
+        sys.stdout.write(json.dumps({"job": job, "cancelled": stopped}) + "\n")
+        return
+    text = "is being cancelled" if stopped else "was closed already; nothing to cancel"
+    Console().print(f"Job {job} {text}.", markup=False, highlight=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to the command."""
+    for verb in (hosts, jobs, show, watch, cancel):
+        app.command()(verb)
+
+
+def _print_json(models: Sequence[BaseModel]) -> None:
+    rows = [model.model_dump(mode="json") for model in models]
+    sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+
+
+def _print_hosts(views: Sequence[HostView]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not views:
+        Console().print("No host has joined. Start `hostswarm worker` on a machine.")
+        return
+    table = Table("host", "state", "load", "agents", "tools", "system", "last seen", box=None)
+    for view in views:
+        facts, beat = view.facts, view.beat
+        table.add_row(
+            Text(view.host, "bold"),
+            Text("alive", "green") if beat else Text("dark", "magenta"),
+            f"{beat.load1:.2f}" if beat else "",
+            f"{beat.agents}/{beat.capacity}" if beat else "",
+            str(len(facts.tools)) if facts else "",
+            Text(facts.os) if facts else "",
+            f"{view.last_seen:%Y-%m-%d %H:%M:%S}" if view.last_seen else "never",
+        )
+    Console().print(table)
+
+
+def _print_jobs(found: Sequence[JobSummary]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not found:
+        Console().print("No jobs yet. Ask something: `hostswarm audit`.")
+        return
+    table = Table(
+        "job", "created (UTC)", "state", "hosts", "parts", "asked by", "question", box=None
+    )
+    for job in found:
+        table.add_row(
+            Text(job.id, "bold"),
+            f"{job.created:%Y-%m-%d %H:%M:%S}",
+            job.status.value if job.status else job.state,
+            str(job.hosts),
+            f"{job.closed}/{job.total}",
+            Text(job.asked_by),
+            Text(job.question[:60]),
+        )
+    Console().print(table)

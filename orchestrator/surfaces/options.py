@@ -1,0 +1,57 @@
+"""What the verbs' options have in common."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swarm_tasks.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from orchestrator.surfaces.session import Given
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="The settings file; default: hostswarm.toml in the usual places."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def given(context: typer.Context, **flags: object) -> Given:
+    """The settings as the command line, the environment and the file give them.
+
+    Raises:
+        SettingsError: One of them is wrong.
+    """
+    from orchestrator.surfaces.session import Given
+    from swarm_tasks.config import find_config, load_settings
+
+    config: Path | None = context.obj
+    return Given(settings=load_settings(config, **flags), config=find_config(config))
+
+
+def parse_seconds(text: str, option: str) -> float:
+    """A duration such as 90s, 5m, 1h or 300 in seconds.
+
+    Raises:
+        ArgumentError: It is not one, or not more than zero.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    if match is None:
+        raise ArgumentError(f"{option} {text!r} is not a duration", "write 90s, 5m or 1h")
+    seconds = float(match[1]) * UNITS[match[2]]
+    if seconds <= 0:
+        raise ArgumentError(f"{option} must be more than zero", "write 90s, 5m or 1h")
+    return seconds
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Names between commas; empty text is none."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,0 +1,64 @@
+"""The tasks of control."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import current_app, shared_task
+from pydantic import ValidationError
+
+from orchestrator.service import Fleet
+from swarm_tasks import contracts
+from swarm_tasks.app import settings_of
+from swarm_tasks.errors import UsageError
+from swarm_tasks.log import logger
+from swarm_tasks.models.job import AuditRequest
+
+
+@shared_task(name=contracts.AUDIT)
+def audit(
+    question: str = "",
+    hosts: tuple[str, ...] = (),
+    specialists: tuple[str, ...] = (),
+    **options: Any,
+) -> str | None:
+    """What beat and producers send. Returns the job's id at once; its report comes later.
+
+    Keyword arguments are the fields of `AuditRequest`. For a scheduled audit that another beat
+    has just asked for, the answer is None.
+
+    Raises:
+        UsageError: An argument is wrong; the producer finds the message as the task's error.
+    """
+    try:
+        request = AuditRequest.model_validate(
+            {"question": question, "hosts": hosts, "specialists": specialists, **options}
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{contracts.AUDIT}: {place}: {first['msg']}") from None
+    fleet = _fleet()
+    try:
+        job = fleet.audit_once(request)
+    finally:
+        fleet.close()
+    if job is None:
+        logger("control").info("schedule %s was asked for already", request.slot)
+        return None
+    return job.id
+
+
+@shared_task(name=contracts.SYNTHESIZE, ignore_result=True)
+def synthesize(job: str) -> str:
+    """The body of a job's chord: all its parts are closed, make the report."""
+    fleet = _fleet()
+    try:
+        fleet.finish(job)
+    finally:
+        fleet.close()
+    return job
+
+
+def _fleet() -> Fleet:
+    return Fleet(settings_of(current_app), app=current_app)

@@ -1,0 +1,1 @@
+"""The interface of whatever decides what an agent does next."""

@@ -1,0 +1,181 @@
+"""The brain of a fleet without a model: sweep, look closer where it hurts, answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from swarm_tasks.brain.base import Answer, CallTools, Decision, ToolSheet, Transcript
+from swarm_tasks.measures import measure
+from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
+from swarm_tasks.models.finding import Finding, Severity
+from swarm_tasks.models.job import HostTask, Specialist
+from swarm_tasks.models.policy import SweepCall
+from swarm_tasks.models.report import NotSeen
+from workers.rules.judge import Raised, judge, strongest
+from workers.rules.rule import Reading, Rule
+from workers.tools.registry import Registry
+from workers.tools.spec import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What the rules make of a transcript.
+
+    Args:
+        digs: Calls worth making to show the cause of a finding, by its fingerprint.
+        cleared: Fingerprints that were measured and are well.
+    """
+
+    findings: tuple[Finding, ...]
+    ruled_out: tuple[str, ...]
+    not_seen: tuple[NotSeen, ...]
+    digs: Mapping[str, tuple[ToolCall, ...]]
+    cleared: frozenset[str] = field(default_factory=frozenset[str])
+
+    @property
+    def raised(self) -> dict[str, Severity]:
+        """What to remember until the next audit."""
+        return {finding.fingerprint: finding.severity for finding in self.findings}
+
+
+class RulesBrain:
+    """Decides by the rules of its specialist.
+
+    Args:
+        registry: The catalog, which knows the models of the tools' answers.
+        rules: Every rule there is.
+        raised: What stood raised on this host after the last audit.
+    """
+
+    def __init__(self, registry: Registry, rules: Iterable[Rule], raised: Raised) -> None:
+        self._registry = registry
+        self._rules = tuple(rules)
+        self._raised = raised
+
+    async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
+        """The sweep first, then one closer look at each finding, then the answer."""
+        sweep = [call for call in sweep_of(transcript.task) if not transcript.answer_to(call)]
+        if sweep:
+            return CallTools(calls=tuple(sweep))
+        review = self.review(transcript)
+        usable = {sheet.name for sheet in tools}
+        digs = [
+            call
+            for calls in review.digs.values()
+            for call in calls
+            if call.tool in usable and not transcript.answer_to(call)
+        ]
+        if digs:
+            return CallTools(calls=tuple(_without_repeats(digs)))
+        return Answer(
+            findings=review.findings, ruled_out=review.ruled_out, not_seen=review.not_seen
+        )
+
+    def review(self, transcript: Transcript) -> Review:
+        """Judge all evidence of a transcript, whoever gathered it."""
+        specialist, policy = transcript.task.specialist, transcript.task.policy
+        found: list[Finding] = []
+        digs: dict[str, tuple[ToolCall, ...]] = {}
+        healthy: dict[str, int] = {}
+        cleared: set[str] = set()
+        for evidence in transcript.evidence:
+            answer = self.answer_in(evidence)
+            if answer is None:
+                continue
+            for rule in self.rules_of(specialist, evidence.tool):
+                judgement = judge(rule, evidence, answer, policy, self._raised)
+                cleared |= judgement.cleared
+                if judgement.healthy and not judgement.findings:
+                    healthy[rule.metric] = healthy.get(rule.metric, 0) + judgement.healthy
+                for finding, reading in judgement.findings:
+                    calls = tuple(rule.dig(reading))
+                    digs[finding.fingerprint] = calls
+                    found.append(_with_related(finding, calls, transcript))
+        findings = strongest(found)
+        marks = {finding.fingerprint for finding in findings}
+        return Review(
+            findings=findings,
+            ruled_out=_ruled_out(healthy, findings),
+            not_seen=not_seen(transcript.evidence),
+            digs=digs,
+            cleared=frozenset(cleared - marks),
+        )
+
+    def answer_in(self, evidence: Evidence) -> Result | None:
+        """The tool's typed answer that an evidence holds; None where it holds none."""
+        if evidence.data is None or evidence.tool not in self._registry:
+            return None
+        return self._registry.get(evidence.tool).result.model_validate(evidence.data)
+
+    def rules_of(self, specialist: Specialist, tool: str) -> tuple[Rule, ...]:
+        """The specialist's rules about one tool's answers."""
+        return tuple(
+            rule
+            for rule in self._rules
+            if rule.tool == tool and (not specialist.rules or rule.name in specialist.rules)
+        )
+
+    def reading_again(self, finding: Finding, evidence: Evidence, answer: Result) -> Reading | None:
+        """The reading in a fresh `answer` that is about the same thing as `finding`'s claim."""
+        claim = finding.claims[0]
+        for rule in self._rules:
+            if rule.tool == evidence.tool and rule.metric == claim.metric:
+                for reading in rule.readings(answer):
+                    if reading.subject == claim.subject:
+                        return reading
+        return None
+
+
+def sweep_of(task: HostTask) -> tuple[ToolCall, ...]:
+    """The specialist's sweep with the host's own checks filled in."""
+    calls = [call for line in task.specialist.sweep for call in _expanded(line, task)]
+    return tuple(_without_repeats(calls))
+
+
+def _expanded(line: SweepCall, task: HostTask) -> Iterable[ToolCall]:
+    checks = task.policy.checks
+    if line.unless is not None and getattr(checks, line.unless):
+        return
+    if line.each is None or line.argument is None:
+        yield ToolCall(tool=line.tool, arguments=dict(line.arguments))
+        return
+    for entry in getattr(checks, line.each):
+        yield ToolCall(tool=line.tool, arguments={**line.arguments, line.argument: entry})
+
+
+def _without_repeats(calls: Iterable[ToolCall]) -> list[ToolCall]:
+    kept: list[ToolCall] = []
+    for call in calls:
+        if not any(call.same_as(other) for other in kept):
+            kept.append(call)
+    return kept
+
+
+def _with_related(finding: Finding, calls: Iterable[ToolCall], transcript: Transcript) -> Finding:
+    seen = (transcript.answer_to(call) for call in calls)
+    related = tuple(item.call_id for item in seen if item is not None)
+    return finding.model_copy(update={"related": related}) if related else finding
+
+
+def _ruled_out(healthy: Mapping[str, int], findings: Iterable[Finding]) -> tuple[str, ...]:
+    ill = {claim.metric for finding in findings for claim in finding.claims}
+    return tuple(
+        f"{measure(metric).meaning}: {count} checked"
+        for metric, count in healthy.items()
+        if metric not in ill
+    )
+
+
+def not_seen(evidence: Iterable[Evidence]) -> tuple[NotSeen, ...]:
+    """What was asked for and could not be answered, with the reason."""
+    return tuple(
+        NotSeen(
+            tool=item.tool,
+            arguments=dict(item.arguments),
+            reason=item.reason,
+            remedy=item.remedy,
+        )
+        for item in evidence
+        if item.status is not EvidenceStatus.OK
+    )

@@ -1,0 +1,226 @@
+"""A host in the fleet: its tools, its agents, its memory and its signs of life, joined here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+import redis
+from celery import Celery
+from pydantic import ValidationError
+
+from swarm_tasks.app import settings_of
+from swarm_tasks.config import Settings
+from swarm_tasks.contracts import RemoteCall
+from swarm_tasks.log import logger
+from swarm_tasks.models.base import HOST_PATTERN, now_utc
+from swarm_tasks.models.event import Event, EventKind
+from swarm_tasks.models.evidence import ToolCall
+from swarm_tasks.models.job import JOB_ID_PATTERN, HostTask
+from swarm_tasks.models.report import HostReport, HostStatus, StopReason
+from swarm_tasks.store import keys
+from swarm_tasks.store.client import connect
+from swarm_tasks.store.commands import Commands
+from swarm_tasks.store.events import EventWriter
+from swarm_tasks.store.history import History
+from swarm_tasks.store.ledger import Claim, Ledger
+from swarm_tasks.store.presence import Presence
+from workers.facts import beat_now, gather_facts
+from workers.heartbeat import Heartbeat
+from workers.history import StoreHistory
+from workers.investigate import Investigated, Investigator, evidence_of, failed_report
+from workers.runtime import Runtime
+from workers.tools.access import this_machine
+from workers.tools.book import toolbook
+from workers.tools.registry import Outcome, Registry
+
+MARGIN_SECONDS = 1.0
+"""An agent stops this long before the job's deadline, so that its report is still counted."""
+
+SAMPLED = ("disk_usage", "interfaces")
+"""Tools whose answers the worker samples by itself, since growth needs a past."""
+
+TOOL_GROUP = "tool:"
+
+
+class HostService:
+    """One host's worker.
+
+    Args:
+        settings: This host's settings.
+        registry: Its catalog; None takes the whole of it.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+        self.settings = settings
+        self.client: Commands = connect(settings)
+        self.ledger = Ledger(self.client, settings.result_ttl_seconds)
+        self.presence = Presence(
+            self.client, settings.presence_ttl_seconds, settings.forget_seconds
+        )
+        self._events = EventWriter(self.client, settings.result_ttl_seconds)
+        self._history = History(self.client, settings.host, settings.forget_seconds)
+        self._runtime = Runtime()
+        machine = this_machine(StoreHistory(self._history), settings.log_roots)
+        self._registry = registry or toolbook()
+        self._investigator = Investigator(
+            self._registry, machine, tell=self._events.emit, keep=self._keep
+        )
+        self.facts = gather_facts(settings.host, self._registry, machine)
+        self._heart = Heartbeat(
+            beat=self._beat,
+            announce=lambda: self.presence.announce(self.facts),
+            sample=self._sample,
+            every_seconds=settings.heartbeat_seconds,
+            sample_seconds=settings.sample_seconds,
+        )
+
+    def ready(self) -> None:
+        """Join the fleet."""
+        self._heart.start()
+        logger("worker").info("%s is up with %d tools", self.settings.host, len(self.facts.tools))
+
+    def stopping(self) -> None:
+        """Stop the agents; each closes its part with what it has."""
+        for group in self._runtime.groups:
+            self._runtime.cancel(group)
+
+    def stopped(self) -> None:
+        """Leave the fleet at once, rather than by silence."""
+        self._heart.stop()
+        self.presence.leave(self.settings.host, self.facts.instance)
+        self._runtime.close()
+        self._events.close()
+
+    def cancel(self, job: str) -> int:
+        """Stop a job's agents on this host; how many there were."""
+        return self._runtime.cancel(job)
+
+    def investigate(self, payload: Mapping[str, Any]) -> str:
+        """Run one part and close it in the ledger. Never raises for what the part brings.
+
+        Returns:
+            The part's name, which is all that travels back through Celery.
+        """
+        try:
+            task = HostTask.model_validate(payload)
+        except ValidationError as error:
+            return self._refuse(payload, error)
+        if task.host != self.settings.host:
+            return self._close_failed(task, None, f"was sent to {self.settings.host} by mistake")
+        claim = self.ledger.claim(task.job, task.part, self.facts.instance)
+        if claim is None:
+            return task.part
+        self._say(task, EventKind.PART_STARTED)
+        seconds = task.deadline_at - claim.now - MARGIN_SECONDS
+        if seconds <= 0:
+            return self._close_failed(task, claim, "began too late to finish by the deadline")
+        task = task.model_copy(update={"policy": task.policy.under(self.settings.policy)})
+        return self._run(task, claim, seconds)
+
+    def _run(self, task: HostTask, claim: Claim, seconds: float) -> str:
+        raised = self._history.raised()
+        done: Investigated | None
+        try:
+            done = self._runtime.run(
+                task.job, self._investigator.investigate(task, seconds, raised)
+            )
+        except Exception as error:  # noqa: BLE001 - a part never raises: whatever broke is told
+            logger("worker").exception("part %s of job %s broke", task.part, task.job)
+            return self._close_failed(task, claim, f"{type(error).__name__}: {error}")
+        if done is None:
+            return self._close_failed(task, claim, "was cancelled", StopReason.CANCELLED)
+        if self.ledger.close_part(done.report, claim.attempt):
+            self._history.remember(done.raised, done.cleared)
+        return task.part
+
+    def call_tool(self, payload: Mapping[str, Any]) -> str:
+        """Run one tool for a person who waits; the evidence goes to the call's own key."""
+        call = RemoteCall.model_validate(payload)
+        if self.ledger.now() > call.expires_at:
+            return call.call
+        asked = ToolCall(tool=call.tool, arguments=call.arguments)
+        outcome = self._runtime.run(f"{TOOL_GROUP}{call.call}", self._investigator.outcome(asked))
+        if outcome is not None:
+            evidence = evidence_of(outcome, call.call, self.settings.host, "operator")
+            key = keys.ANSWER.at(call=call.call)
+            self.client.rpush(key, evidence.model_dump_json())
+            self.client.expire(key, 60)
+        return call.call
+
+    def _refuse(self, payload: Mapping[str, Any], error: ValidationError) -> str:
+        """Close a part whose task cannot be read, as far as it says which part it is."""
+        first = error.errors(include_url=False, include_input=False)[0]
+        reason = f"its task cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        logger("worker").error("a part was refused: %s", reason)
+        job, part = str(payload.get("job", "")), str(payload.get("part", ""))
+        host, _, specialist = part.partition("/")
+        if re.match(JOB_ID_PATTERN, job) and re.match(HOST_PATTERN, host) and specialist:
+            report = HostReport(
+                job=job,
+                part=part,
+                host=host,
+                specialist=specialist.partition("/")[0],
+                status=HostStatus.FAILED,
+                stop=StopReason.ERROR,
+                reason=reason,
+            )
+            self.ledger.close_part(report, None)
+        return part
+
+    def _close_failed(
+        self,
+        task: HostTask,
+        claim: Claim | None,
+        reason: str,
+        stop: StopReason = StopReason.ERROR,
+    ) -> str:
+        self.ledger.close_part(failed_report(task, stop, reason), claim.attempt if claim else None)
+        return task.part
+
+    def _say(self, task: HostTask, kind: EventKind) -> None:
+        event = Event(
+            kind=kind,
+            at=now_utc(),
+            part=task.part,
+            host=task.host,
+            specialist=task.specialist.name,
+        )
+        self._events.emit(task.job, event)
+
+    def _beat(self) -> None:
+        self.presence.beat(beat_now(self.facts, self._runtime.busy, self.settings.agents))
+        # The command to cancel may have been missed; the ledger's word is not.
+        jobs = [group for group in self._runtime.groups if not group.startswith(TOOL_GROUP)]
+        for job in self.ledger.cancelled(jobs):
+            self.cancel(job)
+
+    def _keep(self, outcome: Outcome) -> None:
+        if outcome.result is None:
+            return
+        samples = tuple(self._registry.get(outcome.tool).samples(outcome.result))
+        try:
+            if samples:
+                self._history.add([(one.metric, one.subject, one.value) for one in samples])
+        except redis.RedisError as error:
+            logger("worker").warning("samples of %s were not kept: %s", outcome.tool, error)
+
+    def _sample(self) -> None:
+        for name in SAMPLED:
+            if name in self._registry:
+                self._runtime.run(
+                    f"{TOOL_GROUP}sample", self._investigator.outcome(ToolCall(tool=name))
+                )
+
+
+def make_service(app: Celery, settings: Settings | None = None) -> HostService:
+    """The service of this process, tied to its app so that the tasks find it."""
+    service = HostService(settings or settings_of(app))
+    cast(Any, app).hostswarm_host = service
+    return service
+
+
+def service_of(app: Celery) -> HostService:
+    """The service that `make_service` tied to the app."""
+    return cast(Any, app).hostswarm_host

@@ -1,0 +1,29 @@
+"""The tasks of a host. Each hands its payload to the host's service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import current_app, shared_task
+from celery.worker.control import control_command
+
+from swarm_tasks import contracts
+from workers.service import service_of
+
+
+@shared_task(name=contracts.INVESTIGATE, ignore_result=True)
+def investigate(payload: dict[str, Any]) -> str:
+    """One specialist on this host: `HostTask` in, the part's name out."""
+    return service_of(current_app).investigate(payload)
+
+
+@shared_task(name=contracts.TOOL, ignore_result=True, acks_late=False)
+def call_tool(payload: dict[str, Any]) -> str:
+    """One tool on this host for a person who waits: `RemoteCall` in, its id out."""
+    return service_of(current_app).call_tool(payload)
+
+
+@control_command(name=contracts.CANCEL_COMMAND, args=[("job", str)], signature="<job>")
+def cancel_agents(state: Any, job: str) -> dict[str, int]:
+    """Stop a job's agents on this host; a remote-control command, so that no queue delays it."""
+    return {"cancelled": service_of(state.app).cancel(job)}
