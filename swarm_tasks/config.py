@@ -115,6 +115,7 @@ class Settings(BaseSettings):
         forget_seconds: After this a host that gave no sign is no longer part of the fleet.
         state_dir: Where the embedded store and beat keep their files.
         log_roots: The only directories that log tools may read below.
+        tool_modules: Importable modules with tools of the operator's own.
         flower_port: Where Flower listens, on the loopback address.
         flower_address: The address Flower binds to.
     """
@@ -141,6 +142,7 @@ class Settings(BaseSettings):
     forget_seconds: int = Field(default=30 * 86_400, ge=60)
     state_dir: Path = Field(default_factory=lambda: default_state_dir())
     log_roots: tuple[Path, ...] = (Path("/var/log"),)
+    tool_modules: tuple[str, ...] = ()
     flower_port: int = Field(default=5555, ge=1, le=65_535)
     flower_address: str = "127.0.0.1"
 

@@ -8,6 +8,8 @@ child. It works on Linux and macOS alike, and needs no cooperation from the chil
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -92,5 +94,7 @@ class Guarded:
         try:
             return self._process.wait(self._grace + 2.0)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            # The guard itself was lost; its session still holds all that it started.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             return self._process.wait()

@@ -19,10 +19,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command()
 def tools(as_json: Json = False) -> None:
     """The catalog, and what this machine lacks for it."""
+    from swarm_tasks.config import load_settings
     from workers.tools.access import this_machine
     from workers.tools.book import toolbook
 
-    registry, machine = toolbook(), this_machine()
+    registry, machine = toolbook(load_settings().tool_modules), this_machine()
     missing = registry.missing(machine)
     if as_json:
         rows = [
@@ -67,7 +68,8 @@ def tool(
     from workers.tools.access import this_machine
     from workers.tools.book import toolbook
 
-    settings, registry = load_settings(), toolbook()
+    settings = load_settings()
+    registry = toolbook(settings.tool_modules)
     raw = parse_pairs(arguments or [])
     registry.get(name).parse_arguments(raw)
     machine = this_machine(log_roots=settings.log_roots)

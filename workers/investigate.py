@@ -15,9 +15,9 @@ from swarm_tasks.models.finding import Severity
 from swarm_tasks.models.job import HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason, Usage
 from workers.loop import Agent, Budget, Ending
-from workers.rules.book import rulebook
 from workers.rules.brain import RulesBrain
 from workers.rules.judge import Raised
+from workers.rules.rule import Rule
 from workers.tools.access import Machine
 from workers.tools.registry import Outcome, Registry
 from workers.verify import recheck, standing
@@ -40,6 +40,7 @@ class Investigator:
 
     Args:
         registry: The catalog.
+        rules: What judges its answers.
         machine: The machine that the tools read.
         tell: Takes a job's id and an event of its progress.
         keep: Takes each successful outcome, for the host's history.
@@ -49,12 +50,14 @@ class Investigator:
     def __init__(
         self,
         registry: Registry,
+        rules: tuple[Rule, ...],
         machine: Machine,
         tell: Callable[[str, Event], None],
         keep: Callable[[Outcome], None],
         tools_at_once: int = 6,
     ) -> None:
         self.registry = registry
+        self._rules = rules
         self._machine = machine
         self._tell = tell
         self._keep = keep
@@ -64,7 +67,7 @@ class Investigator:
     async def investigate(self, task: HostTask, seconds: float, raised: Raised) -> Investigated:
         """Work on one part for at most `seconds`."""
         started, clock = now_utc(), time.monotonic()
-        brain = RulesBrain(self.registry, rulebook(), raised)
+        brain = RulesBrain(self.registry, self._rules, raised)
         calls = _Calls(self, task)
         agent = Agent(
             task=task,

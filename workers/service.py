@@ -32,8 +32,8 @@ from workers.history import StoreHistory
 from workers.investigate import Investigated, Investigator, evidence_of, failed_report
 from workers.runtime import Runtime
 from workers.tools.access import this_machine
-from workers.tools.book import toolbook
-from workers.tools.registry import Outcome, Registry
+from workers.tools.book import rulebook, toolbook
+from workers.tools.registry import Outcome
 
 MARGIN_SECONDS = 1.0
 """An agent stops this long before the job's deadline, so that its report is still counted."""
@@ -49,10 +49,9 @@ class HostService:
 
     Args:
         settings: This host's settings.
-        registry: Its catalog; None takes the whole of it.
     """
 
-    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.client: Commands = connect(settings)
         self.ledger = Ledger(self.client, settings.result_ttl_seconds)
@@ -63,9 +62,10 @@ class HostService:
         self._history = History(self.client, settings.host, settings.forget_seconds)
         self._runtime = Runtime()
         machine = this_machine(StoreHistory(self._history), settings.log_roots)
-        self._registry = registry or toolbook()
+        self._registry = toolbook(settings.tool_modules)
+        rules = rulebook(settings.tool_modules)
         self._investigator = Investigator(
-            self._registry, machine, tell=self._events.emit, keep=self._keep
+            self._registry, rules, machine, tell=self._events.emit, keep=self._keep
         )
         self.facts = gather_facts(settings.host, self._registry, machine)
         self._heart = Heartbeat(
