@@ -1,0 +1,47 @@
+"""Rules about resolvers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from swarm_tasks.models.evidence import ToolCall
+from workers.rules.rule import Reading, Rule
+from workers.tools.catalog.dns import DnsCheck, ServerAnswer, default_type
+
+
+def dns_answers(answer: DnsCheck) -> Iterable[Reading]:
+    """Each resolver's answer."""
+    # The type is part of the subject only where it is not the plain one for such a name.
+    plain = answer.type == default_type(answer.name)
+    asked = answer.name if plain else f"{answer.name} {answer.type}"
+    for index, server in enumerate(answer.servers):
+        yield Reading(
+            subject=f"{server.server} asking for {asked}",
+            value=server.state,
+            pointer=f"/servers/{index}/state",
+            detail=_detail(server),
+            key=server.address,
+        )
+
+
+def _detail(server: ServerAnswer) -> str:
+    behind = f"behind it: {', '.join(server.upstreams)}" if server.upstreams else ""
+    return "; ".join(part for part in (server.note, behind) if part)
+
+
+def ping_resolver(reading: Reading) -> tuple[ToolCall, ...]:
+    """Look whether the machine behind the resolver's address is there at all."""
+    return (ToolCall(tool="ping", arguments={"host": reading.key}),) if reading.key else ()
+
+
+RULES = (
+    Rule(
+        name="dns-answer",
+        tool="dns_check",
+        metric="dns.answer",
+        readings=dns_answers,
+        title="A resolver does not answer as it should",
+        advice="Mend the resolver, or take it out of the host's configuration.",
+        dig=ping_resolver,
+    ),
+)
