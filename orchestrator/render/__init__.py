@@ -1,0 +1,1 @@
+"""How a report is shown to people: on a terminal, and as one HTML file. Pure."""
