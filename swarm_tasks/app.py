@@ -23,6 +23,7 @@ from celery.signals import (
 from swarm_tasks import contracts, routing
 from swarm_tasks.config import Settings, load_settings
 from swarm_tasks.errors import SettingsError
+from swarm_tasks.log import logger
 from swarm_tasks.schedule import beat_schedule
 from swarm_tasks.store.client import celery_url, checked_broker_url, tls_options
 
@@ -151,9 +152,15 @@ def _serve(app: Celery, settings: Settings, roles: Sequence[str]) -> None:
     services: list[Service] = []
 
     def begin(**_: object) -> None:
-        for role in roles:
-            module = importlib.import_module(ROLES[role].service)
-            services.append(module.make_service(app, settings))
+        try:
+            for role in roles:
+                module = importlib.import_module(ROLES[role].service)
+                services.append(module.make_service(app, settings))
+        except Exception as error:
+            # Celery logs what a handler raises and goes on: the worker would take parts and
+            # have nobody to do them. Only an exit is heard.
+            logger("app").critical("this process cannot serve: %s", error, exc_info=True)
+            raise SystemExit(1) from error
 
     def tell(step: str) -> Any:
         def handler(**_: object) -> None:

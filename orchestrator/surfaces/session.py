@@ -19,6 +19,9 @@ from swarm_tasks.errors import JobError
 from swarm_tasks.guarded import Guarded
 
 JOIN_SECONDS = 30.0
+PRIVATE_GRACE_SECONDS = 0.3
+"""Enough for a worker of our own to end its agents and their tools. It is not waited for longer:
+closing its connection takes up to a second, and its store goes away with it."""
 POLL_SECONDS = 0.02
 
 
@@ -54,6 +57,7 @@ def open_fleet(given: Given, *, with_worker: bool = False) -> Generator[Fleet]:
         fleet = Fleet(settings)
         stack.callback(fleet.close)
         if private and with_worker:
+            fleet.presence.silence(settings.host)
             worker = _start_worker(settings, given.config)
             stack.callback(worker.stop)
             _await_worker(fleet, worker, settings)
@@ -63,10 +67,12 @@ def open_fleet(given: Given, *, with_worker: bool = False) -> Generator[Fleet]:
 def _start_worker(settings: Settings, config: Path | None) -> Guarded:
     """This host's worker and control in one process: half the start-up, half the memory."""
     log = settings.state_dir / "worker.log"
+    log.unlink(missing_ok=True)
     return Guarded(
         worker_argv(settings, "WARNING", extra_queues=(routing.CONTROL,)),
         child_environment(settings, config, roles="worker,control"),
         log=log,
+        grace_seconds=PRIVATE_GRACE_SECONDS,
     )
 
 
@@ -74,7 +80,10 @@ def _await_worker(fleet: Fleet, worker: Guarded, settings: Settings) -> None:
     end = time.monotonic() + JOIN_SECONDS
     while settings.host not in fleet.presence.beats((settings.host,)):
         if worker.ended() is not None or time.monotonic() > end:
+            log = settings.state_dir / "worker.log"
+            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise JobError(
-                "this host's worker did not come up", f"see {settings.state_dir / 'worker.log'}"
+                f"this host's worker did not come up: {said[-1] if said else 'it said nothing'}",
+                f"see {log}",
             )
         time.sleep(POLL_SECONDS)

@@ -41,6 +41,10 @@ class Presence:
         if text is not None and Beat.model_validate_json(text).instance == instance:
             self._client.delete(key)
 
+    def silence(self, host: str) -> None:
+        """Take back a sign of life that is known to be a former life's."""
+        self._client.delete(keys.BEAT.at(host=host))
+
     def beat_control(self, instance: str, name: str) -> None:
         """A control's sign of life."""
         self._client.set(keys.CONTROL.at(instance=instance), name, px=self._ttl_ms)

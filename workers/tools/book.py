@@ -12,10 +12,16 @@ from workers.rules.rule import Rule
 from workers.tools.registry import Registry
 from workers.tools.spec import Tool
 
-DOMAINS = ("storage",)
+DOMAINS = (
+    *("storage", "disks", "files", "performance", "processes"),
+    *("network", "sockets", "probes", "web", "dns", "tls", "certificates"),
+)
 """The modules under `workers.tools.catalog`, each with a tuple TOOLS."""
 
-RULE_DOMAINS = ("storage",)
+RULE_DOMAINS = (
+    *("storage", "disks", "files", "performance", "processes"),
+    *("network", "probes", "web", "dns", "tls"),
+)
 """The modules under `workers.rules`, each with a tuple RULES."""
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 from swarm_tasks.errors import (
     ArgumentError,
+    HostswarmError,
     ToolError,
     ToolFailed,
     ToolTimeout,
     Unavailable,
     UnknownName,
 )
+from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.evidence import EvidenceStatus
 from workers.tools.access import Access, Machine
@@ -92,44 +94,42 @@ class Registry:
         """
         started, clock = now_utc(), time.monotonic()
         access = Access(machine)
-        arguments = dict(raw)
-
-        def outcome(
-            status: EvidenceStatus, error: ToolError | ArgumentError | UnknownName
-        ) -> Outcome:
-            return Outcome(
-                tool=name,
-                arguments=arguments,
-                started=started,
-                seconds=time.monotonic() - clock,
-                status=status,
-                source=tuple(access.source),
-                truncated=access.truncated,
-                reason=error.message,
-                remedy=error.remedy,
-            )
-
+        # Nothing of what a caller sent is kept until it is known to fit the tool's arguments:
+        # what does not fit may hold anything, a password in a URL for one.
+        arguments: dict[str, Any] = {}
+        error: HostswarmError | None = None
+        result: Result | None = None
         try:
             tool = self.get(name)
             checked = tool.parse_arguments(raw)
             arguments = checked.model_dump(mode="json")
             result = await _read(tool, checked, access)
-        except Unavailable as error:
-            return outcome(EvidenceStatus.UNAVAILABLE, error)
-        except ToolTimeout as error:
-            return outcome(EvidenceStatus.TIMEOUT, error)
-        except (ToolError, ArgumentError, UnknownName) as error:
-            return outcome(EvidenceStatus.FAILED, error)
+        except (ToolError, ArgumentError, UnknownName) as caught:
+            error = caught
         return Outcome(
             tool=name,
             arguments=arguments,
             started=started,
             seconds=time.monotonic() - clock,
-            status=EvidenceStatus.OK,
+            status=_status(error),
             source=tuple(access.source),
             truncated=access.truncated,
+            reason=error.message if error else "",
+            remedy=error.remedy if error else "",
             result=result,
         )
+
+
+def _status(error: HostswarmError | None) -> EvidenceStatus:
+    match error:
+        case None:
+            return EvidenceStatus.OK
+        case Unavailable():
+            return EvidenceStatus.UNAVAILABLE
+        case ToolTimeout():
+            return EvidenceStatus.TIMEOUT
+        case _:
+            return EvidenceStatus.FAILED
 
 
 async def _read(tool: Tool, arguments: Any, access: Access) -> Result:
@@ -142,8 +142,11 @@ async def _read(tool: Tool, arguments: Any, access: Access) -> Result:
             return await read(arguments, access)
     except TimeoutError:
         raise ToolTimeout(f"{tool.name} did not end within {tool.timeout_seconds:g} s") from None
-    except (ValueError, LookupError, OSError, ArithmeticError) as error:
-        # A parser met something it does not know. That is this tool's failure and no one else's.
+    except ToolError:
+        raise
+    except Exception as error:  # a mistake in one tool must not cost a part its other answers
+        logger("tools").exception("%s broke on this machine", tool.name)
         raise ToolFailed(
-            f"{tool.name} could not read this machine's answer: {type(error).__name__}: {error}"
+            f"{tool.name} could not read this machine's answer: {type(error).__name__}: {error}",
+            "this is a mistake in the tool: please report it with the worker's log",
         ) from error
