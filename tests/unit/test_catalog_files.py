@@ -430,6 +430,7 @@ def test_a_cut_search_is_told_beside_the_age() -> None:
 def an_age(seconds: float, *, cut_short: bool = False) -> FileAge:
     return FileAge(
         glob="/backup/*.tar",
+        state="present",
         count=3,
         newest="/backup/c.tar",
         modified=datetime(2026, 1, 1, tzinfo=UTC),
@@ -503,3 +504,8 @@ def test_backups_answer_here_or_say_what_to_do() -> None:
     if outcome.status is not EvidenceStatus.OK:
         assert outcome.status is EvidenceStatus.UNAVAILABLE, outcome.reason
         assert "checks.files" in outcome.remedy
+
+
+def test_a_listed_file_that_is_not_there_is_critical() -> None:
+    gone = an_age(0).model_copy(update={"state": "missing", "count": 0, "age_seconds": None})
+    assert graded(rule_called("file-present", RULES), gone) == {"/backup/*.tar": "critical"}

@@ -191,6 +191,8 @@ def cpu(busy: float, iowait: float | None, steal: float | None) -> Cpu:
         physical_cores=2,
         window_seconds=1.0,
         busy_percent=busy,
+        own_percent=0.0,
+        others_percent=busy,
         user_percent=busy,
         system_percent=0.0,
         iowait_percent=iowait,
@@ -257,3 +259,8 @@ def test_answers_are_graded(
     rule: str, answer: Cpu | Load | Memory | Swap, severities: dict[str, Severity | None]
 ) -> None:
     assert graded(rule_called(rule, RULES), answer) == severities
+
+
+def test_what_the_audit_itself_uses_is_no_alarm() -> None:
+    seen = cpu(97.0, None, None).model_copy(update={"own_percent": 60.0, "others_percent": 37.0})
+    assert graded(rule_called("cpu-busy", RULES), seen) == {"all 4 cores": None}

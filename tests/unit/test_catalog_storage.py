@@ -39,6 +39,7 @@ def test_apfs_containers_are_parsed(source: Path) -> None:
         ("ext4", "/dev/sda1", False, "/", ""),
         ("ext4", "/dev/sda1", True, "/", "read-only"),
         ("squashfs", "/dev/loop3", True, "/snap/core", "a read-only image is always full"),
+        ("ext4", "/dev/loop3", False, "/srv/image", ""),
         ("proc", "proc", False, "/proc", "no storage behind it"),
         ("overlay", "overlay", False, "/", ""),
         ("overlay", "overlay", False, "/var/lib/docker/x", "no storage behind it"),
@@ -52,7 +53,7 @@ def test_only_real_volumes_can_be_full(
         device=device,
         fstype=fstype,
         read_only=read_only,
-        kind=storage.kind_of(fstype, device),
+        kind=storage.kind_of(fstype),
     )
     assert storage.why_left_out(one, ()) == reason
 

@@ -19,7 +19,20 @@ def age(answer: FileAge) -> Iterable[Reading]:
         )
 
 
+def presence(answer: FileAge) -> Iterable[Reading]:
+    """Whether there is any such file."""
+    yield Reading(subject=answer.glob, value=answer.state, pointer="/state")
+
+
 RULES = (
+    Rule(
+        name="file-present",
+        tool="file_age",
+        metric="file.state",
+        readings=presence,
+        title="Expected file missing",
+        advice="See why what writes these files did not run, or mend the path under checks.files.",
+    ),
     Rule(
         name="file-age",
         tool="file_age",

@@ -11,11 +11,11 @@ from workers.tools.catalog.performance import Cpu, Load
 
 
 def cpu_busy(answer: Cpu) -> Iterable[Reading]:
-    """Share of processor time in use."""
+    """Share of processor time in use by others than this audit."""
     yield Reading(
         subject=f"all {answer.cores} cores",
-        value=answer.busy_percent,
-        pointer="/busy_percent",
+        value=answer.others_percent,
+        pointer="/others_percent",
         detail=f"busiest core {answer.busiest_core_percent:g} %",
         key="cpu",
     )

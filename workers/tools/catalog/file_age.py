@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from fnmatch import translate
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -27,12 +28,13 @@ MAGIC = re.compile(r"[*?\[]")
 class FileAge(Result):
     """The newest of the files that match, and how many there are.
 
-    Nothing that matches is an answer: `newest` is None then. `cut_short` says that there were
-    more entries than are looked at, so that a newer one may have been missed, and `denied` on
-    how many paths the worker may not look.
+    Nothing that matches is an answer: `state` is `missing` and `newest` None then. `cut_short`
+    says that there were more entries than are looked at, so that a newer one may have been
+    missed, and `denied` on how many paths the worker may not look.
     """
 
     glob: str
+    state: Literal["present", "missing"]
     count: int
     newest: str | None
     modified: Moment | None
@@ -123,6 +125,7 @@ def newest_match(glob: str, root: Path, exclude: re.Pattern[str] | None = None) 
     at, size_bytes, name = newest
     return FileAge(
         glob=glob,
+        state="present" if count else "missing",
         count=count,
         newest=shown(name) if count else None,
         modified=datetime.fromtimestamp(at, tz=UTC) if count else None,

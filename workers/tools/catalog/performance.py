@@ -26,13 +26,17 @@ class Cpu(Result):
     """Shares of all processors' time during the window.
 
     `busy_percent` is everything but idle and waiting for disks, as `top` counts. Waiting and
-    stolen time are None where the system does not account for them (macOS).
+    stolen time are None where the system does not account for them (macOS). `own_percent` is
+    what this worker and the tools that it started used meanwhile, and `others_percent` the rest
+    of what is busy: an audit that looks everywhere at once must not report itself.
     """
 
     cores: int
     physical_cores: int | None
     window_seconds: float
     busy_percent: float
+    own_percent: float
+    others_percent: float
     user_percent: float
     system_percent: float
     iowait_percent: float | None
@@ -111,9 +115,17 @@ def spent(before: Any, after: Any) -> dict[str, float]:
 
 
 def cpu_from(
-    before: Sequence[Any], after: Sequence[Any], seconds: float, physical: int | None
+    before: Sequence[Any],
+    after: Sequence[Any],
+    seconds: float,
+    physical: int | None,
+    own_seconds: float = 0.0,
 ) -> Cpu:
-    """Shares of time from two readings of `psutil.cpu_times(percpu=True)`."""
+    """Shares of time from two readings of `psutil.cpu_times(percpu=True)`.
+
+    Args:
+        own_seconds: Processor time that the worker and its children used in between.
+    """
     cores = [spent(one, other) for one, other in zip(before, after, strict=False)]
     kinds = {kind: sum(core[kind] for core in cores) for kind in cores[0]}
     total = sum(kinds.values())
@@ -121,11 +133,14 @@ def cpu_from(
     def optional(kind: str) -> float | None:
         return percent(kinds[kind], total) if kind in kinds else None
 
+    busy, own = percent(_busy(kinds), total), percent(own_seconds, total)
     return Cpu(
         cores=len(cores),
         physical_cores=physical,
         window_seconds=seconds,
-        busy_percent=percent(_busy(kinds), total),
+        busy_percent=busy,
+        own_percent=own,
+        others_percent=round(max(busy - own, 0.0), 2),
         user_percent=percent(kinds["user"] + kinds.get("nice", 0.0), total),
         system_percent=percent(
             kinds["system"] + kinds.get("irq", 0.0) + kinds.get("softirq", 0.0), total
@@ -144,10 +159,17 @@ async def read_cpu(arguments: Window, access: Access) -> Cpu:
     """Processor time by kind over a window."""
     note = "psutil.cpu_times(percpu=True)"
     before = await access.call(note, psutil.cpu_times, percpu=True)
+    own_before = _own_seconds()
     await asyncio.sleep(arguments.window_seconds)
+    own = _own_seconds() - own_before
     after = await access.call(note, psutil.cpu_times, percpu=True)
     physical = await access.call("psutil.cpu_count(logical=False)", psutil.cpu_count, logical=False)
-    return cpu_from(before, after, arguments.window_seconds, physical)
+    return cpu_from(before, after, arguments.window_seconds, physical, own)
+
+
+def _own_seconds() -> float:
+    """Processor time of this process and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 async def read_load(arguments: NoArguments, access: Access) -> Load:

@@ -33,7 +33,15 @@ MACOS_SYSTEM = "/System/Volumes/"
 MACOS_DATA = "/System/Volumes/Data"
 
 FINDMNT = Command(
-    ("findmnt", "--json", "--bytes", "--list", "--output", "TARGET,SOURCE,FSTYPE,OPTIONS"),
+    (
+        "findmnt",
+        "--json",
+        "--bytes",
+        "--list",
+        "--nofsroot",
+        "--output",
+        "TARGET,SOURCE,FSTYPE,OPTIONS",
+    ),
     package="util-linux",
 )
 DISKUTIL_APFS = Command(("diskutil", "apfs", "list", "-plist"))
@@ -134,13 +142,13 @@ class MountArgument(Arguments):
     mount: str = Field(default="/", pattern=MOUNT_PATTERN, max_length=4096)
 
 
-def kind_of(fstype: str, device: str) -> Kind:
+def kind_of(fstype: str) -> Kind:
     """What stands behind a mount of this type."""
     if fstype in PSEUDO:
         return "pseudo"
     if fstype in MEMORY:
         return "memory"
-    if fstype in IMAGE or device.startswith("/dev/loop"):
+    if fstype in IMAGE:
         return "image"
     return "network" if fstype in NETWORK else "local"
 
@@ -156,7 +164,7 @@ def parse_findmnt(text: str) -> tuple[Mount, ...]:
             device=device,
             fstype=fstype,
             read_only="ro" in str(row["options"]).split(","),
-            kind=kind_of(fstype, device),
+            kind=kind_of(fstype),
         )
     return tuple(mounts.values())
 
@@ -171,7 +179,7 @@ def parse_mount_macos(text: str) -> tuple[Mount, ...]:
             continue
         options = [option.strip() for option in options_text.rstrip(")").split(",")]
         sealed = mount != MACOS_DATA and mount.startswith(MACOS_SYSTEM)
-        kind: Kind = "image" if "sealed" in options or sealed else kind_of(options[0], device)
+        kind: Kind = "image" if "sealed" in options or sealed else kind_of(options[0])
         mounts.append(
             Mount(
                 mount=mount,
