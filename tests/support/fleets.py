@@ -56,7 +56,11 @@ class TestFleet:
     def __init__(self, directory: Path, **options: Any) -> None:
         self.directory = directory
         self._store = EmbeddedStore(directory)
-        self._options = {"heartbeat_seconds": 0.5, "state_dir": directory, **options}
+        self._options: dict[str, Any] = {
+            "heartbeat_seconds": 0.5,
+            "state_dir": directory,
+            **options,
+        }
         self._children: dict[str, Guarded] = {}
         self.fleet: Fleet
 

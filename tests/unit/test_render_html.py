@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.render.excerpt import excerpt, json_lines
 from orchestrator.render.html import (
     EVIDENCE_CHARACTERS,
     EXCERPT_CHARACTERS,
-    excerpt,
-    json_lines,
+    cards_of,
+    references_of,
     render_html,
     write_html,
 )
@@ -142,6 +143,20 @@ def test_evidence_that_is_missing_or_altered_is_told() -> None:
     text = Seen(render_html(report.model_copy(update={"findings": changed}))).text
     assert "The evidence nowhere is not in this report." in text
     assert text.count("this is not the data that the claim quoted") == 1
+
+
+def test_evidence_of_the_cause_stands_under_its_finding() -> None:
+    report = reports.complete()
+    finding = report.findings[0]
+    other = next(
+        item
+        for item in report.evidence
+        if item.call_id not in references_of(finding) and item.data is not None
+    )
+    related = finding.model_copy(update={"related": (other.call_id,)})
+    (card,) = cards_of((related,), report)
+    assert [exhibit.call_id for exhibit in card.exhibits][-1] == other.call_id
+    assert not card.exhibits[-1].altered
 
 
 def test_an_answer_that_two_findings_share_is_shown_in_full_once() -> None:

@@ -102,12 +102,12 @@ def limits_for(metric: Measure, reading: Reading, policy: Policy, host: str) -> 
     """
     limits = _over(metric, reading.limits)
     limits = _over(limits, policy.thresholds.get(metric.name))
+    silenced = False
     for override in policy.overrides:
         if override.matches(metric.name, host, reading.key or reading.subject):
-            if override.ignore:
-                return None
+            silenced = override.ignore
             limits = _over(limits, override)
-    return limits
+    return None if silenced else limits
 
 
 def _over(base: Limits, own: Limits | None) -> Limits:
