@@ -113,9 +113,9 @@ def _print_head(page: Page, report: Report) -> None:
         page.say(("The job was cancelled: this is what was known by then.", "yellow"))
     if report.job.brain == "degraded":
         page.say(("The model could not be used throughout; rules alone judged.", "yellow"))
-    if report.summary.strip():
+    if prose := values.prose_of(report):
         page.gap()
-        page.say(report.summary.strip())
+        page.say(prose)
 
 
 def _print_findings(

@@ -277,6 +277,15 @@ def tally_text(findings: Iterable[Finding]) -> str:
     )
 
 
+def prose_of(report: Report) -> str:
+    """What the summary adds to the page: a model's prose.
+
+    Without a model the summary is made of the counts that every page begins with; it is for
+    those who read the report as JSON, and would only be said twice here.
+    """
+    return "" if report.job.brain == "rules" else report.summary.strip()
+
+
 def headline(report: Report) -> str:
     """The report in a few words. Silence from a host is never told as health."""
     answered, asked = len(report.coverage.answered), len(report.coverage.asked)
