@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from celery import Celery, chord, group
+from celery import Celery, chord
 from celery.app.task import Context
 
 from swarm_tasks import contracts, routing
@@ -23,9 +23,9 @@ def send_job(app: Celery, job: str, tasks: Sequence[HostTask]) -> None:
     if not tasks:
         body.apply_async()
         return
-    header = group(_part(app, job, task) for task in tasks)
-    header.options["task_id"] = job
-    cast(Any, chord(header, body, app=app)).apply_async(task_id=body_id(job))
+    parts = cast(Any, chord([_part(app, job, task) for task in tasks], body, app=app))
+    # The option names the header's group, the argument the body.
+    parts.set(task_id=job).apply_async(task_id=body_id(job))
 
 
 def synthesis(app: Celery, job: str) -> Any:
@@ -34,7 +34,12 @@ def synthesis(app: Celery, job: str) -> Any:
         contracts.SYNTHESIZE,
         args=(job,),
         immutable=True,
-        options={"queue": routing.CONTROL, "task_id": body_id(job)},
+        options={
+            "queue": routing.CONTROL,
+            "task_id": body_id(job),
+            # Nobody waits for its result: without this, the sender would subscribe to it.
+            "ignore_result": True,
+        },
     )
 
 
@@ -60,9 +65,13 @@ def send_call(app: Celery, call: contracts.RemoteCall) -> None:
     )
 
 
-def stop_agents(app: Celery, job: str) -> None:
-    """Tell every worker to stop a job's agents; those that miss it learn it from the ledger."""
-    cast(Any, app.control).broadcast(contracts.CANCEL_COMMAND, arguments={"job": job})
+def stop_agents(app: Celery, job: str, hosts: Sequence[str]) -> None:
+    """Tell these hosts to stop a job's agents; one that misses it learns it from the ledger."""
+    cast(Any, app.control).broadcast(
+        contracts.CANCEL_COMMAND,
+        arguments={"job": job},
+        destination=[routing.worker_node(host) for host in hosts],
+    )
 
 
 def body_id(job: str) -> str:

@@ -20,7 +20,7 @@ from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.host import HostView
-from swarm_tasks.models.job import AuditRequest, BrainChoice, Job, new_job_id
+from swarm_tasks.models.job import AuditRequest, BrainChoice, Job, Specialist, new_job_id
 from swarm_tasks.models.report import Report
 from swarm_tasks.store import keys
 from swarm_tasks.store.client import connect
@@ -56,7 +56,7 @@ class Fleet:
     def app(self) -> Celery:
         """The Celery app, made when something is to be sent."""
         if self._app is None:
-            self._app = make_app(self.settings)
+            self._app = make_app(self.settings, listens=False)
         return self._app
 
     def close(self) -> None:
@@ -73,13 +73,9 @@ class Fleet:
             JobError: There is no fleet.
             UsageError: The brain that was asked for is not there.
         """
-        if request.brain is BrainChoice.LLM:
-            raise UsageError(
-                "no model is configured for --brain llm", "use --brain rules, or leave it out"
-            )
-        specialists = select_specialists(request.specialists, self.settings.all_specialists)
+        words, specialists = resolve(request, self.settings)
         views = self.presence.fleet(self.settings.expected_hosts)
-        hosts = select_hosts(expand_files(request.hosts), (view.host for view in views))
+        hosts = select_hosts(words, (view.host for view in views))
         job = Job(
             id=new_job_id(),
             question=request.question,
@@ -175,7 +171,7 @@ class Fleet:
         """
         if not self.ledger.cancel(job):
             return False
-        dispatch.stop_agents(self.app, job)
+        dispatch.stop_agents(self.app, job, self.ledger.record(job).job.hosts)
         keeper = Keeper(self.app, self.ledger, self.presence)
         keeper.look_after(job)
         return True
@@ -223,6 +219,24 @@ class Fleet:
                 "its worker may be full: see `hostswarm hosts`",
             )
         return Evidence.model_validate_json(answer[1])
+
+
+def resolve(
+    request: AuditRequest, settings: Settings
+) -> tuple[tuple[str, ...], tuple[Specialist, ...]]:
+    """What can be said of a request without its fleet: the hosts' names and globs, the specialists.
+
+    Raises:
+        UnknownName: A specialist is not known.
+        ArgumentError: A file of hosts cannot be read.
+        UsageError: The brain that was asked for is not there.
+    """
+    if request.brain is BrainChoice.LLM:
+        raise UsageError(
+            "no model is configured for --brain llm", "use --brain rules, or leave it out"
+        )
+    specialists = select_specialists(request.specialists, settings.all_specialists)
+    return expand_files(request.hosts), specialists
 
 
 def expand_files(words: tuple[str, ...]) -> tuple[str, ...]:

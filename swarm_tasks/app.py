@@ -22,15 +22,21 @@ from celery.signals import (
 
 from swarm_tasks import contracts, routing
 from swarm_tasks.config import Settings, load_settings
-from swarm_tasks.errors import SettingsError
+from swarm_tasks.errors import HostswarmError, SettingsError
 from swarm_tasks.log import logger
 from swarm_tasks.schedule import beat_schedule
+from swarm_tasks.silent import BACKEND as SILENT_BACKEND
+from swarm_tasks.store import keys
 from swarm_tasks.store.client import celery_url, checked_broker_url, tls_options
 
 APP_NAME = "swarm_tasks"
 VISIBILITY_TIMEOUT_SECONDS = 2 * 86_400
 """Longer than the longest deadline: a message that is being worked on never comes back by time.
 Work that was lost is noticed by the ledger instead."""
+
+
+CANNOT_SERVE = "this process cannot serve: "
+"""What the log of a process that ends at its start says before the reason."""
 
 
 class Service(Protocol):
@@ -68,10 +74,12 @@ ROLES = {
 }
 
 
-def make_app(settings: Settings, roles: Sequence[str] = ()) -> Celery:
+def make_app(settings: Settings, roles: Sequence[str] = (), *, listens: bool = True) -> Celery:
     """The app for these settings.
 
     Args:
+        listens: Whether results are waited for through Celery. A producer may want to;
+            hostswarm's own processes never do.
         roles: `worker`, `control`, both, or none for a process that only sends.
 
     Raises:
@@ -86,7 +94,7 @@ def make_app(settings: Settings, roles: Sequence[str] = ()) -> Celery:
         {
             **_WIRE,
             "broker_url": url,
-            "result_backend": url,
+            "result_backend": url if listens else silent_url(url),
             "result_expires": settings.result_ttl_seconds,
             "broker_transport_options": _transport(settings, roles),
             "worker_concurrency": settings.agents,
@@ -132,14 +140,20 @@ _WIRE: dict[str, object] = {
 }
 
 
+def silent_url(url: str) -> str:
+    """The same store for a process that listens to no results."""
+    return f"{SILENT_BACKEND}+{url.removeprefix('redis+')}"
+
+
 def _transport(settings: Settings, roles: Sequence[str]) -> dict[str, object]:
     """Each process's unacknowledged messages apart, so that a dead host's can be told."""
     owner = settings.host if "worker" in roles else f"{'-'.join(roles) or 'sender'}"
     return {
         "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-        "unacked_key": f"hostswarm:unacked:{owner}",
-        "unacked_index_key": f"hostswarm:unacked_index:{owner}",
-        "unacked_mutex_key": f"hostswarm:unacked_mutex:{owner}",
+        "unacked_key": keys.UNACKED.at(owner=owner),
+        "unacked_index_key": keys.UNACKED_INDEX.at(owner=owner),
+        "unacked_mutex_key": keys.UNACKED_MUTEX.at(owner=owner),
+        "unacked_mutex_expire": keys.SWEEP_TTL_SECONDS,
         "socket_timeout": 30.0,
         "socket_connect_timeout": 3.0,
         "socket_keepalive": True,
@@ -159,7 +173,8 @@ def _serve(app: Celery, settings: Settings, roles: Sequence[str]) -> None:
         except Exception as error:
             # Celery logs what a handler raises and goes on: the worker would take parts and
             # have nobody to do them. Only an exit is heard.
-            logger("app").critical("this process cannot serve: %s", error, exc_info=True)
+            known = isinstance(error, HostswarmError)
+            logger("app").critical("%s%s", CANNOT_SERVE, error, exc_info=not known)
             raise SystemExit(1) from error
 
     def tell(step: str) -> Any:

@@ -14,6 +14,11 @@ def host_queue(host: str) -> str:
     return f"host.{host}"
 
 
+def worker_node(host: str) -> str:
+    """The Celery node name of a host's worker."""
+    return f"worker@{host}"
+
+
 def worker_queues(host: str) -> tuple[str, ...]:
     """What a host's worker consumes."""
     return (host_queue(host), SHARED)

@@ -23,7 +23,7 @@ def worker_argv(
     queues = (*routing.worker_queues(settings.host), *extra_queues)
     return [
         *(*CELERY, "worker", "--pool", "threads", "--concurrency", str(settings.agents)),
-        *("--hostname", f"worker@{settings.host}", "--queues", ",".join(queues)),
+        *("--hostname", routing.worker_node(settings.host), "--queues", ",".join(queues)),
         *("--loglevel", level, "--events", *QUIET),
     ]
 

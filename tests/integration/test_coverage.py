@@ -200,3 +200,19 @@ def children_named(name: str, fleet: TestFleet) -> list[psutil.Process]:
         for worker in workers:
             found += [child for child in worker.children(recursive=True) if child.name() == name]
     return found
+
+
+def test_the_chord_itself_ends_a_job_whose_host_died(lone_fleet: TestFleet) -> None:
+    """Control counts the dead host's part towards the chord; it does not end the job past it."""
+    lone_fleet.start_control()
+    lone_fleet.start_workers("alpha", "bravo")
+    producer = lone_fleet.asking(**slow(2))
+    job = producer.audit(AuditRequest(specialists=("slow",)))
+    for event in producer.follow(job.id):
+        if event.kind is EventKind.TOOL_STARTED and event.host == "bravo":
+            break
+    lone_fleet.kill("bravo")
+    assert producer.wait(job.id).coverage.dark == ("bravo",)
+    producer.close()
+    assert f"Task swarm.synthesize[{job.id}:synthesize] succeeded" in lone_fleet.log("control")
+    assert "the chord did not end it" not in lone_fleet.log("control")

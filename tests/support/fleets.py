@@ -160,11 +160,16 @@ class TestFleet:
 
     def _celery_of(self, name: str) -> list[psutil.Process]:
         guard = psutil.Process(self._children[name].pid)
-        return [
-            process
-            for process in guard.children(recursive=True)
-            if "celery" in process.cmdline() and process.exe() != "/bin/sh"
-        ]
+        return [child for child in guard.children(recursive=True) if _is_celery(child)]
+
+
+def _is_celery(process: psutil.Process) -> bool:
+    """Whether this is Celery itself and not the shell that guards it."""
+    try:
+        words = process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+    return "celery" in words[1:3]
 
 
 def as_variables(options: Mapping[str, Any]) -> dict[str, str]:
