@@ -79,8 +79,8 @@ class Board:
     def render(self) -> RenderableType:
         """The board as it stands."""
         table = Table(box=None, padding=(0, 1), show_header=False, expand=True)
-        for width in (1, None, None, None):
-            table.add_column(width=width, no_wrap=True, overflow="ellipsis")
+        for ratio in (None, None, None, 1):
+            table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
         for row in self._shown():
             sign, style = SIGNS.get(row.status, ("…", "cyan"))
             table.add_row(Text(sign, style), row.host, Text(row.specialist, "bold"), _progress(row))
@@ -100,7 +100,8 @@ class Board:
 
 def _progress(row: Row) -> Text:
     if row.status:
-        found = f", {row.findings} findings" if row.findings else ""
+        noun = "finding" if row.findings == 1 else "findings"
+        found = f", {row.findings} {noun}" if row.findings else ""
         blind = f", {row.unavailable} not available" if row.unavailable else ""
         return Text(f"{row.tools} tools{found}{blind} in {row.seconds:.1f} s", "dim")
     if row.running:
