@@ -7,7 +7,7 @@ from typing import Literal
 
 PREFIX = "hostswarm"
 
-Lifetime = Literal["result", "presence", "forget", "history", "for ever"]
+Lifetime = Literal["result", "presence", "forget", "history", "sweep", "for ever"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Key:
     Args:
         pattern: The key with `{names}` to fill.
         kind: The Redis type behind it.
-        lifetime: Which setting bounds its life.
+        lifetime: Which setting bounds its life; `history` and `sweep` are constants here.
         reason: What it holds; for one that lives for ever, why that is bounded.
     """
 
@@ -44,11 +44,17 @@ SAMPLES = Key("samples:{host}:{metric}:{subject}", "list", "history", "values ov
 JOBS = Key("jobs", "zset", "for ever", "jobs by time; those past the result's life are dropped")
 OPEN = Key("open", "set", "for ever", "jobs not closed; each leaves when it closes")
 HOSTS = Key("hosts", "zset", "for ever", "hosts by last sign; those past `forget` are dropped")
+UNACKED = Key("unacked:{owner}", "hash", "for ever", "messages under way; each leaves when acked")
+UNACKED_INDEX = Key("unacked_index:{owner}", "zset", "for ever", "since when; as the messages")
+UNACKED_MUTEX = Key("unacked_mutex:{owner}", "string", "sweep", "who looks through them now")
 
 ALL = (
     *(JOB, PART, EVENTS, ANSWER, SLOT, BEAT, CONTROL, FACTS, RAISED, SAMPLES),
-    *(JOBS, OPEN, HOSTS),
+    *(JOBS, OPEN, HOSTS, UNACKED, UNACKED_INDEX, UNACKED_MUTEX),
 )
+
+SWEEP_TTL_SECONDS = 300
+"""kombu's own: after this a sweep that was broken off is taken up by another process."""
 
 HISTORY_TTL_SECONDS = 8 * 86_400
 HISTORY_LENGTH = 2_304
