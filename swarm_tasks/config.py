@@ -6,25 +6,25 @@ import os
 import socket
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from swarm_tasks.environment import ENV_PREFIX, Environment, SecretFiles
 from swarm_tasks.errors import SettingsError
 from swarm_tasks.measures import measures
 from swarm_tasks.models.base import Frozen, HostName
-from swarm_tasks.models.job import AuditRequest, Specialist
+from swarm_tasks.models.job import DEADLINE_LIMIT_SECONDS, AuditRequest, Specialist
 from swarm_tasks.models.policy import Checks, Limits, Override, Policy
 from swarm_tasks.specialists import shipped_specialists
 
-ENV_PREFIX = "HOSTSWARM_"
 CONFIG_NAME = "hostswarm.toml"
 
 
@@ -42,7 +42,7 @@ class Schedule(Frozen):
     question: str = ""
     hosts: tuple[str, ...] = ()
     specialists: tuple[str, ...] = ()
-    deadline_seconds: float | None = Field(default=None, gt=0)
+    deadline_seconds: float | None = Field(default=None, gt=0, le=DEADLINE_LIMIT_SECONDS)
 
     @field_validator("cron")
     @classmethod
@@ -68,33 +68,6 @@ class Schedule(Frozen):
             # A cron line fires at most once a minute; a period may come a little early.
             slot_seconds=50.0 if self.every_seconds is None else 0.9 * self.every_seconds,
         )
-
-
-class SecretFiles(PydanticBaseSettingsSource):
-    """`HOSTSWARM_<NAME>_FILE`: the setting's value stands in that file."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The content of the file that the environment names for one setting."""
-        variable = f"{ENV_PREFIX}{field_name.upper()}_FILE"
-        path = os.environ.get(variable)
-        if not path:
-            return None, field_name, False
-        try:
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
-        except OSError as error:
-            raise SettingsError(
-                f"{variable} names {path}, which cannot be read ({error.strerror})",
-                "name a file that this user may read, or unset the variable",
-            ) from error
-
-    def __call__(self) -> dict[str, Any]:
-        """All settings that come from files."""
-        found: dict[str, Any] = {}
-        for name, field in self.settings_cls.model_fields.items():
-            value, key, _ = self.get_field_value(field, name)
-            if value is not None:
-                found[key] = value
-        return found
 
 
 class Settings(BaseSettings):
@@ -135,7 +108,7 @@ class Settings(BaseSettings):
     host: HostName = Field(default_factory=lambda: socket.gethostname().split(".")[0])
     expected_hosts: tuple[HostName, ...] = ()
     agents: int = Field(default=8, ge=1, le=1000)
-    deadline_seconds: float = Field(default=300.0, gt=0, le=86_400)
+    deadline_seconds: float = Field(default=300.0, gt=0, le=DEADLINE_LIMIT_SECONDS)
     heartbeat_seconds: float = Field(default=2.0, ge=0.1, le=60)
     sample_seconds: float = Field(default=300.0, ge=1)
     result_ttl_seconds: int = Field(default=7 * 86_400, ge=60)
@@ -165,6 +138,12 @@ class Settings(BaseSettings):
             else table
             for name, table in tables.items()
         }
+
+    @field_validator("state_dir")
+    @classmethod
+    def _wherever_it_is_used(cls, value: Path) -> Path:
+        """Its own processes must find it too, and they run elsewhere."""
+        return value.expanduser().absolute()
 
     @field_validator("thresholds")
     @classmethod
@@ -201,7 +180,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over files of secrets over what `load_settings` read from TOML."""
-        return env_settings, SecretFiles(settings_cls), init_settings
+        return Environment(settings_cls), SecretFiles(settings_cls), init_settings
 
 
 def default_state_dir() -> Path:
@@ -271,11 +250,25 @@ def _explain(error: ValidationError, path: Path | None) -> str:
     """Every wrong setting in one line, by its name and where it came from."""
     wrong: list[str] = []
     for item in error.errors(include_url=False, include_context=False, include_input=False):
-        name = ".".join(str(step) for step in item["loc"]) or "settings"
-        variable = f"{ENV_PREFIX}{name.replace('.', '__').upper()}"
-        place = variable if variable in os.environ else f"{name} in {path}" if path else name
-        wrong.append(f"{place}: {item['msg']}")
+        steps = [str(step) for step in item["loc"]]
+        said = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            said = "there is no such setting"
+            if len(steps) == 1 and (close := get_close_matches(steps[0], Settings.model_fields, 1)):
+                said += f"; did you mean {close[0]}?"
+        wrong.append(f"{_place(steps, path)}: {said}")
     return "; ".join(wrong)
+
+
+def _place(steps: list[str], path: Path | None) -> str:
+    """Where a setting came from: the variable that holds it or a part of it, else the file."""
+    name = ".".join(steps) or "settings"
+    for length in range(len(steps), 0, -1):
+        stem = ENV_PREFIX + "__".join(steps[:length]).upper()
+        for variable in (stem, f"{stem}_FILE"):
+            if os.environ.get(variable):
+                return f"{variable}: {name}" if length < len(steps) else variable
+    return f"{name} in {path}" if path else name
 
 
 def unknown_variables() -> tuple[str, ...]:

@@ -13,6 +13,9 @@ from swarm_tasks.models.policy import Policy, SweepCall
 QUESTION_LIMIT = 8_000
 """The longest question, in characters: it travels with every part."""
 
+DEADLINE_LIMIT_SECONDS = 86_400.0
+"""The longest deadline: a day. A message that is being worked on is kept back for longer."""
+
 JOB_ID_PATTERN = r"^[0-9a-z]{6,40}$"
 
 
@@ -103,7 +106,7 @@ class AuditRequest(Frozen):
     hosts: tuple[str, ...] = ()
     specialists: tuple[str, ...] = ()
     brain: BrainChoice = BrainChoice.AUTO
-    deadline_seconds: float | None = Field(default=None, gt=0)
+    deadline_seconds: float | None = Field(default=None, gt=0, le=DEADLINE_LIMIT_SECONDS)
     asked_by: str = ""
     slot: str = ""
     slot_seconds: float = Field(default=0.0, ge=0)
