@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import redis
+from kombu.exceptions import OperationalError
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
@@ -36,21 +38,10 @@ def checked_broker_url(settings: Settings) -> str:
             "set HOSTSWARM_BROKER_URL, or start one on this machine with `hostswarm up`",
         )
     url = settings.broker_url.get_secret_value()
-    try:
-        parts = urlsplit(url)
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        port_is_valid, parts = False, urlsplit("")
-    if parts.scheme not in SCHEMES or not port_is_valid:
-        raise SettingsError(
-            f"HOSTSWARM_BROKER_URL is not a URL of a store: {shown_url(url)}",
-            "it begins with redis://, rediss:// or unix://",
-        )
+    parts = _parts(url)
     if parts.scheme == "unix":
         return url
     host = parts.hostname or ""
-    if not host:
-        raise SettingsError("HOSTSWARM_BROKER_URL names no host", "write redis://HOST:PORT/0")
     if is_loopback(host):
         return url
     if parts.scheme != "rediss" and not settings.allow_plaintext_broker:
@@ -66,6 +57,46 @@ def checked_broker_url(settings: Settings) -> str:
             "HOSTSWARM_ALLOW_PASSWORDLESS_BROKER=true",
         )
     return url
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of a store's URL.
+
+    Raises:
+        SettingsError: It is not one. Parameters after a `?` are refused: each of the two
+            libraries that read the URL knows others, and some switch checks off.
+    """
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in SCHEMES or parts.port == 0
+    except ValueError:
+        parts, wrong = urlsplit(""), True
+    if wrong:
+        raise SettingsError(
+            f"HOSTSWARM_BROKER_URL is not a URL of a store: {shown_url(url)}",
+            "it begins with redis://, rediss:// or unix://",
+        )
+    if parts.query or parts.fragment:
+        raise SettingsError(
+            f"HOSTSWARM_BROKER_URL has parameters: {shown_url(url)}",
+            "leave out what follows the ? or #; the settings say the rest",
+        )
+    if parts.scheme == "unix":
+        if parts.hostname or len(parts.path) < 2:
+            raise SettingsError(
+                f"HOSTSWARM_BROKER_URL names no socket: {shown_url(url)}", "write unix:///PATH"
+            )
+        return parts
+    if not parts.hostname or " " in parts.hostname:
+        raise SettingsError(
+            f"HOSTSWARM_BROKER_URL names no host: {shown_url(url)}", "write redis://HOST:PORT/0"
+        )
+    if not re.fullmatch(r"/?\d*", parts.path):
+        raise SettingsError(
+            f"HOSTSWARM_BROKER_URL ends with {parts.path!r}, which is no database's number",
+            "write redis://HOST:PORT/0",
+        )
+    return parts
 
 
 def is_loopback(host: str) -> bool:
@@ -92,7 +123,10 @@ def shown_url(url: str) -> str:
 def celery_url(url: str) -> str:
     """The same store as kombu writes it: `unix:///path` is `redis+socket:///path` there."""
     parts = urlsplit(url)
-    return f"redis+socket://{unquote(parts.path)}" if parts.scheme == "unix" else url
+    if parts.scheme != "unix":
+        return url
+    login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    return f"redis+socket://{login}{unquote(parts.path)}"
 
 
 def tls_options(settings: Settings) -> dict[str, object]:
@@ -130,10 +164,10 @@ def connect(settings: Settings) -> Commands:
 
 @contextmanager
 def store_errors(url: str) -> Generator[None]:
-    """Turn the client library's errors into ours.
+    """Turn the client libraries' errors into ours.
 
     Raises:
-        StoreError: For whatever goes wrong inside.
+        StoreError: For whatever goes wrong with the store inside.
     """
     shown = shown_url(url)
     try:
@@ -145,7 +179,7 @@ def store_errors(url: str) -> Generator[None]:
         ) from error
     except redis.ResponseError as error:
         raise StoreError(f"the store at {shown} refuses: {error}") from error
-    except (redis.RedisError, OSError) as error:
+    except (redis.RedisError, OperationalError) as error:
         raise StoreError(
             f"the store at {shown} cannot be reached: {error}",
             "start it, or mend HOSTSWARM_BROKER_URL",
