@@ -16,12 +16,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from swarm_tasks.errors import StoreError
+from swarm_tasks.errors import StoreBusy, StoreError
 from swarm_tasks.guarded import Guarded
 
 START_SECONDS = 15.0
 POLL_SECONDS = 0.01
+LOCK_SECONDS = 0.5
+"""How long the last of a former server may hold on to the lock after it was seen to end."""
+
 ADDRESS = "address"
+PASSING_ADDRESS = "passing-address"
+ROOM_BYTES = 4 << 20
+"""With less free space than this, a store that does not start most likely lacks it."""
+
 SOCKET_PATH_BYTES = 95
 """The address of a Unix socket holds 104 bytes on macOS; two of ours are `/s`."""
 
@@ -62,10 +69,12 @@ class EmbeddedStore:
 
     Args:
         state_dir: Where its data lives between runs. One store at a time uses it.
+        passing: It lasts for one command only: others may look into it and not build on it.
     """
 
-    def __init__(self, state_dir: Path) -> None:
-        self._data = state_dir / "store"
+    def __init__(self, state_dir: Path, *, passing: bool = False) -> None:
+        self._data = (state_dir / "store").absolute()
+        self._address = self._data / (PASSING_ADDRESS if passing else ADDRESS)
         self._runtime: Path | None = None
         self._lock: IO[str] | None = None
         self._server: Guarded | None = None
@@ -77,27 +86,43 @@ class EmbeddedStore:
             raise StoreError("the embedded store is not running")
         return f"unix://{self._runtime / 's'}"
 
+    @property
+    def ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self._server is not None and self._server.ended() is not None
+
     def start(self) -> EmbeddedStore:
         """Start it and wait until it answers.
 
         Raises:
-            StoreError: Its directory cannot be used, another one uses it, or it did not start.
+            StoreBusy: Another one uses its directory.
+            StoreError: Its directory cannot be used, or it did not start.
         """
         self._lock = _locked(self._data)
+        try:
+            self._launch(self._lock)
+        except OSError as error:
+            self.stop()
+            raise _unusable(self._data, error) from error
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _launch(self, lock: IO[str]) -> None:
         self._runtime = _runtime_dir(self._data)
         config = self._runtime / "valkey.conf"
         config.write_text(
             CONFIG.format(socket=self._runtime / "s", data=self._data), encoding="utf-8"
         )
         log = self._runtime / "log"
-        self._server = Guarded((str(server_binary()), str(config)), {"LANG": "C"}, log=log)
-        try:
-            self._wait(log)
-            (self._data / ADDRESS).write_text(self.url, encoding="utf-8")
-        except StoreError:
-            self.stop()
-            raise
-        return self
+        # The server holds the lock too: where this process is killed, the next store waits
+        # until this one's server has written its last.
+        self._server = Guarded(
+            (str(server_binary()), str(config)), {"LANG": "C"}, log=log, hold=(lock.fileno(),)
+        )
+        self._wait(log)
+        self._address.write_text(self.url, encoding="utf-8")
 
     def stop(self) -> None:
         """Stop it, keep its data, and leave nothing else behind."""
@@ -108,7 +133,7 @@ class EmbeddedStore:
             shutil.rmtree(self._runtime, ignore_errors=True)
             self._runtime = None
         if self._lock is not None:
-            (self._data / ADDRESS).unlink(missing_ok=True)
+            self._address.unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
@@ -132,22 +157,31 @@ class EmbeddedStore:
                 break
             time.sleep(POLL_SECONDS)
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if shutil.disk_usage(self._data).free < ROOM_BYTES:
+            remedy = f"free space on the volume of {self._data}, or set HOSTSWARM_STATE_DIR"
+        else:
+            remedy = f"its data is in {self._data}; move it away to start anew"
         raise StoreError(
-            f"the embedded store did not start: {said[-1] if said else 'it said nothing'}",
-            f"its data is in {self._data}; move it away to start anew",
+            f"the embedded store did not start: {said[-1] if said else 'it said nothing'}", remedy
         )
 
 
-def running_store(state_dir: Path) -> str | None:
+def running_store(state_dir: Path, *, lasting: bool = False) -> str | None:
     """The URL of the embedded store that already runs on this machine, or None.
 
     So that `hostswarm audit` in one terminal finds the fleet of `hostswarm up` in another.
+
+    Args:
+        lasting: Only a store that stays, not one that another command has for itself.
     """
-    try:
-        url = (state_dir / "store" / ADDRESS).read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return url if _answers(Path(url.removeprefix("unix://"))) else None
+    for name in (ADDRESS,) if lasting else (ADDRESS, PASSING_ADDRESS):
+        try:
+            url = (state_dir / "store" / name).read_text(encoding="utf-8").strip()
+        except OSError:
+            continue
+        if _answers(Path(url.removeprefix("unix://"))):
+            return url
+    return None
 
 
 def _runtime_dir(data: Path) -> Path:
@@ -166,19 +200,46 @@ def _locked(data: Path) -> IO[str]:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (data / "lock").open("w", encoding="utf-8")
     except OSError as error:
-        raise StoreError(
-            f"the state directory {data} cannot be used: {error.strerror}",
-            "set HOSTSWARM_STATE_DIR to one that can",
-        ) from error
+        raise _unusable(data, error) from error
+    end = time.monotonic() + LOCK_SECONDS
+    while not _taken(lock):
+        if time.monotonic() > end:
+            lock.close()
+            raise StoreBusy(
+                f"another hostswarm uses the store in {data}",
+                "wait for it, use its HOSTSWARM_BROKER_URL, or set HOSTSWARM_STATE_DIR",
+            )
+        time.sleep(POLL_SECONDS)
+    return lock
+
+
+def _taken(lock: IO[str]) -> bool:
+    """Take the lock now, if nobody has it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        lock.close()
-        raise StoreError(
-            f"another hostswarm uses the store in {data}",
-            "wait for it, use its HOSTSWARM_BROKER_URL, or set HOSTSWARM_STATE_DIR",
-        ) from None
-    return lock
+        return False
+    return True
+
+
+def usable(directory: Path) -> Path:
+    """The directory, made where it is not there.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(directory, error) from error
+    return directory
+
+
+def _unusable(directory: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"the state directory {directory} cannot be used: {error.strerror}",
+        "set HOSTSWARM_STATE_DIR to one that can",
+    )
 
 
 def _answers(path: Path) -> bool:

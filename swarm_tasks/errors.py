@@ -6,6 +6,7 @@ HostswarmError                  anything this project raises on purpose
 │   ├── UnknownName             a host, specialist, tool or job that is not there
 │   └── ArgumentError           an argument of a tool or a verb
 ├── StoreError                  the store cannot be used              (exit 1)
+│   └── StoreBusy               another process has the embedded store
 ├── JobError                    a job that could not end with a report (exit 1)
 ├── OutputError                 a report that could not be written    (exit 1)
 └── ToolError                   a tool's own failure: data for the agent, never an end
@@ -56,6 +57,10 @@ class ArgumentError(UsageError):
 
 class StoreError(HostswarmError):
     """The store cannot be reached, or refuses to be used."""
+
+
+class StoreBusy(StoreError):
+    """Another process of this machine has the embedded store."""
 
 
 class JobError(HostswarmError):

@@ -21,7 +21,8 @@ exec 3<&0
 "$@" </dev/null 3<&- &
 child=$!
 {
-  read -r _ <&3
+  read -r said <&3
+  grace=${said:-$grace}
   kill -TERM "$child" 2>/dev/null
   while [ "$grace" -gt 0 ] && kill -0 "$child" 2>/dev/null; do
     sleep 0.1; grace=$((grace - 1))
@@ -34,7 +35,8 @@ wait "$child"; code=$?
 kill "$guard" 2>/dev/null
 exit "$code"
 """
-"""`sh -c GUARD guard TENTHS PROGRAM …`: run PROGRAM until it ends or standard input does."""
+"""`sh -c GUARD guard TENTHS PROGRAM …`: run PROGRAM until it ends or standard input does. A number
+on standard input takes the place of TENTHS, the tenths of a second between SIGTERM and SIGKILL."""
 
 SHELL = "/bin/sh"
 
@@ -47,6 +49,7 @@ class Guarded:
         environment: The child's whole environment.
         log: Where its output is appended; None throws it away.
         grace_seconds: How long it may take to end after SIGTERM before it is killed.
+        hold: Open file descriptors that it and its guard hold as long as they live.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Guarded:
         environment: Mapping[str, str],
         log: Path | None = None,
         grace_seconds: float = 10.0,
+        hold: Sequence[int] = (),
     ) -> None:
         self._grace = grace_seconds
         output: IO[bytes] | int = subprocess.DEVNULL if log is None else log.open("ab")
@@ -68,6 +72,7 @@ class Guarded:
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
                 start_new_session=True,
+                pass_fds=hold,
             )
         finally:
             if not isinstance(output, int):
@@ -82,17 +87,25 @@ class Guarded:
         """The child's exit code, or None while it runs."""
         return self._process.poll()
 
-    def ask_to_stop(self) -> None:
-        """Let the guard end the child; returns at once."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
+    def ask_to_stop(self, grace_seconds: float | None = None) -> None:
+        """Let the guard end the child; returns at once.
 
-    def stop(self) -> int:
-        """End the child and wait for it; its exit code."""
-        self.ask_to_stop()
+        Args:
+            grace_seconds: How long the child may take this time; None takes its own grace.
+        """
+        pipe = self._process.stdin
+        if pipe is None or pipe.closed:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            if grace_seconds is not None:
+                pipe.write(b"%d\n" % (grace_seconds * 10))
+            pipe.close()
+
+    def stop(self, grace_seconds: float | None = None) -> int:
+        """End the child and wait for it; its exit code. Arguments as for `ask_to_stop`."""
+        self.ask_to_stop(grace_seconds)
         try:
-            return self._process.wait(self._grace + 2.0)
+            return self._process.wait(max(self._grace, grace_seconds or 0.0) + 2.0)
         except subprocess.TimeoutExpired:
             # The guard itself was lost; its session still holds all that it started.
             with contextlib.suppress(ProcessLookupError):
