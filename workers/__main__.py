@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from swarm_tasks.errors import ArgumentError, HostswarmError
+from swarm_tasks.entry import run
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -52,7 +52,8 @@ def tools(as_json: Json = False) -> None:
             Text(", ".join(tool.arguments.model_fields)),
             Text(lacking, "yellow") if lacking else Text("yes", "green"),
         )
-    Console().print(table)
+    # One line per tool where there is no terminal, for grep.
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
 @app.command()
@@ -81,12 +82,8 @@ def tool(
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one line."""
-    try:
-        app()
-    except HostswarmError as error:
-        typer.echo(f"hostswarm: {' '.join(str(error).split())}", err=True)
-        sys.exit(2 if isinstance(error, ArgumentError) else error.exit_code)
+    """Run the command line."""
+    run(app)
 
 
 if __name__ == "__main__":

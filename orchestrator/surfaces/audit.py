@@ -17,9 +17,10 @@ from rich.console import Console
 from orchestrator.render.console import print_report
 from orchestrator.render.html import write_html
 from orchestrator.render.values import plugin_exit_code
-from orchestrator.service import Fleet
+from orchestrator.service import Fleet, resolve
 from orchestrator.surfaces.live import show_live
 from orchestrator.surfaces.session import Given, open_fleet
+from swarm_tasks.embedded import running_store
 from swarm_tasks.errors import ArgumentError, JobError, OutputError
 from swarm_tasks.models.job import QUESTION_LIMIT, AuditRequest
 from swarm_tasks.models.report import Report
@@ -49,18 +50,21 @@ def run_audit(given: Given, options: AuditOptions) -> int:
         OutputError: There is a report, but it could not be written where it should go.
     """
     request = request_from(options)
+    resolve(request, given.settings)
     if options.html is not None:
         check_writable(options.html)
-    with terminate_as_interrupt(), open_fleet(given, with_worker=True) as fleet:
-        if not options.wait and given.settings.broker_url is None and not fleet.presence.controls():
-            raise ArgumentError(
-                "--no-wait needs a fleet that stays", "start one with `hostswarm up`"
-            )
-        job = fleet.audit(request)
-        if not options.wait:
-            Console().print(job.id, markup=False, highlight=False)
-            return 0
-        report = follow_to_report(fleet, job.id, quiet=options.as_json)
+    if not options.wait:
+        check_lasting(given)
+    job = None
+    try:
+        with terminate_as_interrupt(), open_fleet(given, with_worker=True) as fleet:
+            job = fleet.audit(request)
+            if not options.wait:
+                Console().print(job.id, markup=False, highlight=False)
+                return 0
+            report = follow_to_report(fleet, job.id, quiet=options.as_json)
+    except KeyboardInterrupt:
+        raise JobError("interrupted" + (f"; see job {job.id}" if job else "")) from None
     return deliver(report, options.as_json, options.html, options.exit_code)
 
 
@@ -88,7 +92,8 @@ def request_from(options: AuditOptions) -> AuditRequest:
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise ArgumentError(f"--{first['loc'][0]}: {first['msg']}") from None
+        option = str(first["loc"][0]).removesuffix("_seconds")
+        raise ArgumentError(f"--{option}: {first['msg']}", "see `hostswarm audit --help`") from None
 
 
 def follow_to_report(fleet: Fleet, job: str, *, quiet: bool) -> Report:
@@ -104,21 +109,52 @@ def follow_to_report(fleet: Fleet, job: str, *, quiet: bool) -> Report:
 def deliver(report: Report, as_json: bool, html: Path | None, exit_code: bool) -> int:
     """Print the report, write it, and say with what code to leave.
 
-    The report is printed before the file is written, so that a full disk loses nothing.
+    Neither keeps the other from being done: a full disk or a reader that leaves early costs
+    only its own copy.
 
     Raises:
-        OutputError: The file could not be written.
+        OutputError: The report could not be printed, or the file not written.
     """
-    if as_json:
-        sys.stdout.write(report.to_json() + "\n")
-    else:
-        print_report(report, Console())
-    sys.stdout.flush()
-    if html is not None:
-        write_html(report, html)
-        if not as_json:
-            Console(stderr=True).print(f"Written: {html}", markup=False, highlight=False)
+    try:
+        print_out(report, as_json)
+    finally:
+        if html is not None:
+            write_html(report, html)
+    if html is not None and not as_json:
+        Console(stderr=True).print(f"Written: {html}", markup=False, highlight=False)
     return plugin_exit_code(report) if exit_code else 0
+
+
+def print_out(report: Report, as_json: bool) -> None:
+    """Print the report to standard output.
+
+    Raises:
+        OutputError: It does not take it; a reader that left early is no error of ours.
+    """
+    try:
+        if as_json:
+            sys.stdout.write(report.to_json() + "\n")
+        else:
+            print_report(report, Console())
+        sys.stdout.flush()
+    except OutputError as error:
+        raise OutputError(
+            error.message, f"the report is kept: hostswarm show {report.job.id}"
+        ) from error
+
+
+def check_lasting(given: Given) -> None:
+    """See that there is a fleet which lasts longer than this command.
+
+    Raises:
+        ArgumentError: There is none.
+    """
+    if given.settings.broker_url is None and not running_store(
+        given.settings.state_dir, lasting=True
+    ):
+        raise ArgumentError(
+            "--no-wait needs a fleet that stays", "start one with `hostswarm up`, or leave it out"
+        )
 
 
 def check_writable(path: Path) -> None:

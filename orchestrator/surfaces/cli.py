@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orchestrator.surfaces import catalog, fleet, roles
-from orchestrator.surfaces.options import Config, given, parse_seconds, split_names
-from swarm_tasks.errors import HostswarmError, OutputError, UsageError
+from orchestrator.surfaces.options import Config, examples, given, parse_seconds, split_names
+from swarm_tasks.entry import run
 
 app = typer.Typer(
     name="hostswarm",
@@ -21,16 +19,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Ask a fleet of machines what is wrong with it. Each machine looks at itself with its "
     "own read-only tools; the answers come back as one report.",
-    epilog="Examples:  [bold]hostswarm audit[/]   [bold]hostswarm audit --hosts 'web*' "
-    "--html report.html[/]   [bold]hostswarm doctor[/]",
+    epilog=examples(
+        "hostswarm audit",
+        "hostswarm audit --hosts 'web*' --html report.html",
+        "hostswarm up --hosts alpha,bravo",
+        "hostswarm doctor",
+    ),
 )
 
-AUDIT_EPILOG = (
-    "Examples:  [bold]hostswarm audit[/] (this machine, or the whole fleet where a store is "
-    "configured)   [bold]hostswarm audit 'why is the mail slow?' --hosts mail1,mail2 "
-    "--specialists network,services[/]   [bold]hostswarm audit --json | jq .coverage[/]   "
-    "[bold]hostswarm audit --exit-code[/] (0 ok, 1 warning, 2 critical, 3 incomplete)"
-)
+
+def tell_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from swarm_tasks import __version__
+
+        typer.echo(f"hostswarm {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -38,19 +42,25 @@ def common(
     context: typer.Context,
     config: Config = None,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and leave.", is_eager=True, callback=tell_version
+        ),
     ] = False,
 ) -> None:
     """Remember what holds for every verb."""
-    if version:
-        from swarm_tasks import __version__
-
-        typer.echo(f"hostswarm {__version__}")
-        raise typer.Exit
     context.obj = config
 
 
-@app.command(epilog=AUDIT_EPILOG)
+@app.command(
+    epilog=examples(
+        "hostswarm audit",
+        "hostswarm audit 'why is the mail slow?' --hosts mail1,mail2 --specialists network",
+        "hostswarm audit --hosts @hosts.txt --deadline 1m --html report.html",
+        "hostswarm audit --json | jq .coverage",
+        "hostswarm audit --exit-code   (0 ok, 1 warning, 2 critical, 3 incomplete)",
+    )
+)
 def audit(
     context: typer.Context,
     question: Annotated[
@@ -100,26 +110,5 @@ catalog.register(app)
 
 
 def main() -> None:
-    """Run the command line. Every error of ours is one line and an exit code."""
-    try:
-        app(standalone_mode=True)
-    except OutputError as error:
-        _say(error)
-        sys.exit(error.exit_code)
-    except UsageError as error:
-        _say(error)
-        sys.exit(2)
-    except HostswarmError as error:
-        _say(error)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has left, as `head` does; nothing is to be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _say(error: HostswarmError) -> None:
-    line = " ".join(str(error).split())
-    typer.echo(f"hostswarm: {line}", err=True)
+    """Run the command line."""
+    run(app)

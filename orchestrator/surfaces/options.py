@@ -21,6 +21,13 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+
+def examples(*lines: str) -> str:
+    """Command lines for the end of a verb's help, each on a line of its own."""
+    shown = (line.replace("[", "\\[") for line in lines)
+    return "\n\n".join(("Examples:", *(f"  [bold]{line}[/]" for line in shown)))
+
+
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
