@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.surfaces.options import Json, given
+from orchestrator.surfaces.options import Json, examples, given
 
-HOST_PROGRAM = (sys.executable, "-m", "workers")
-"""The host's own command line: it alone knows the tools, and this package never imports it."""
+if TYPE_CHECKING:
+    from orchestrator.surfaces.session import Given
 
 
 def tools(
@@ -19,8 +19,7 @@ def tools(
     as_json: Json = False,
 ) -> None:
     """The catalog: every tool, what it tells, and whether this machine can run it."""
-    given(context)
-    _become_host("tools", *(["--json"] if as_json else []))
+    _become_host(given(context), "tools", *(["--json"] if as_json else []))
 
 
 def tool(
@@ -35,8 +34,7 @@ def tool(
     """Run one tool, on this machine or with --host on another, and print its answer."""
     pairs = arguments or []
     if host is None:
-        given(context)
-        _become_host("tool", name, *(["--json"] if as_json else []), "--", *pairs)
+        _become_host(given(context), "tool", name, *(["--json"] if as_json else []), "--", *pairs)
     from orchestrator.surfaces.session import open_fleet
     from swarm_tasks.tool_arguments import evidence_text, exit_code_of, parse_pairs
 
@@ -54,14 +52,23 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
     raise typer.Exit(run_doctor(context.obj, as_json=as_json))
 
 
-def _become_host(*words: str) -> None:
+def _become_host(known: Given, *words: str) -> None:
+    from orchestrator.surfaces.children import HOST_PROGRAM, child_environment
+
     sys.stdout.flush()
-    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     argv = [*HOST_PROGRAM, *words]
+    environment = child_environment(known.settings, known.config)
     os.execve(argv[0], argv, environment)  # noqa: S606 - argv is ours, and no shell is wanted
+
+
+EXAMPLES = {
+    tools: ("hostswarm tools", "hostswarm tools --json | jq '.[].name'"),
+    tool: ("hostswarm tool disk_usage mount=/", "hostswarm tool ping host=db1 --host web1"),
+    doctor: ("hostswarm doctor",),
+}
 
 
 def register(app: typer.Typer) -> None:
     """Add these verbs to the command."""
-    for verb in (tools, tool, doctor):
-        app.command()(verb)
+    for verb, lines in EXAMPLES.items():
+        app.command(epilog=examples(*lines))(verb)

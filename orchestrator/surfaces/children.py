@@ -13,6 +13,9 @@ from swarm_tasks.config import ENV_PREFIX, Settings
 QUIET = ("--without-gossip", "--without-mingle")
 """Between a thousand workers gossip and mingle alone fill a network; presence replaces them."""
 
+HOST_PROGRAM = (sys.executable, "-m", "workers")
+"""The host's own command line: it alone knows the tools, and this package never imports it."""
+
 CELERY = (sys.executable, "-m", "celery", "-A", "swarm_tasks")
 
 

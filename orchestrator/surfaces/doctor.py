@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.service import Fleet
+from orchestrator.surfaces.children import HOST_PROGRAM, child_environment
 from orchestrator.surfaces.session import Given
 from swarm_tasks import __version__
 from swarm_tasks.config import Settings, find_config, load_settings, unknown_variables
 from swarm_tasks.embedded import running_store, server_binary
 from swarm_tasks.errors import HostswarmError
 from swarm_tasks.models.host import HostView
+
+CATALOG_SECONDS = 30.0
 
 State = Literal["ok", "warning", "broken"]
 
@@ -59,6 +63,7 @@ def diagnose(config: Path | None) -> Iterator[Check]:
         yield Check(
             "settings", "warning", f"{variable} means nothing", "check its spelling, or unset it"
         )
+    yield _catalog(given)
     yield from _store(given.settings)
 
 
@@ -83,8 +88,31 @@ def _packages() -> Iterator[Check]:
             )
 
 
+def _catalog(given: Given) -> Check:
+    """Ask the host's own program, as a worker of these settings would find it."""
+    remedy = "see that tool_modules names modules that can be imported"
+    try:
+        done = subprocess.run(
+            (*HOST_PROGRAM, "tools", "--json"),
+            env=child_environment(given.settings, given.config),
+            capture_output=True,
+            text=True,
+            timeout=CATALOG_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Check("tools", "broken", f"no list of them in {CATALOG_SECONDS:g} s", remedy)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["they could not be listed"]
+        return Check("tools", "broken", said[-1].removeprefix("hostswarm: "), remedy)
+    rows = json.loads(done.stdout)
+    lacking = sorted(row["name"] for row in rows if not row["available"])
+    lacks = f"; this machine lacks what these need: {', '.join(lacking)}" if lacking else ""
+    return Check("tools", "ok", f"{len(rows) - len(lacking)} of {len(rows)} can run here{lacks}")
+
+
 def _store(settings: Settings) -> Iterator[Check]:
-    url = None if settings.broker_url else running_store(settings.state_dir)
+    url = None if settings.broker_url else running_store(settings.state_dir, lasting=True)
     if settings.broker_url is None and url is None:
         try:
             yield Check("store", "ok", f"embedded, when needed: {server_binary().name}")
@@ -158,11 +186,12 @@ def _host(view: HostView) -> Iterator[Check]:
 
 
 def _print(checks: list[Check]) -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from orchestrator.surfaces.page import page
+
     styles = {"ok": "green", "warning": "yellow", "broken": "red"}
-    console = Console()
+    console = page()
     for check in checks:
         line = Text.assemble(
             (f"{check.state:<8}", styles[check.state]), (f"{check.name:<9}", "bold"), check.said

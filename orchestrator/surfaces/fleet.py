@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.surfaces.options import Json, given
+from orchestrator.surfaces.options import Json, examples, given
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -100,8 +100,7 @@ def watch(context: typer.Context, job: JobArgument, as_json: Json = False) -> No
 
 def cancel(context: typer.Context, job: JobArgument, as_json: Json = False) -> None:
     """Stop a job: agents that run are ended with their tools, parts that wait never begin."""
-    from rich.console import Console
-
+    from orchestrator.surfaces.page import page
     from orchestrator.surfaces.session import open_fleet
 
     with open_fleet(given(context)) as fleet:
@@ -110,13 +109,22 @@ def cancel(context: typer.Context, job: JobArgument, as_json: Json = False) -> N
         sys.stdout.write(json.dumps({"job": job, "cancelled": stopped}) + "\n")
         return
     text = "is being cancelled" if stopped else "was closed already; nothing to cancel"
-    Console().print(f"Job {job} {text}.", markup=False, highlight=False)
+    page().print(f"Job {job} {text}.", markup=False)
+
+
+EXAMPLES = {
+    hosts: ("hostswarm hosts", "hostswarm hosts --forget oldbox"),
+    jobs: ("hostswarm jobs", "hostswarm jobs --json | jq '.[0].id'"),
+    show: ("hostswarm show 7k2mbq4wxp", "hostswarm show 7k2mbq4wxp --html report.html"),
+    watch: ("hostswarm watch 7k2mbq4wxp",),
+    cancel: ("hostswarm cancel 7k2mbq4wxp",),
+}
 
 
 def register(app: typer.Typer) -> None:
     """Add these verbs to the command."""
-    for verb in (hosts, jobs, show, watch, cancel):
-        app.command()(verb)
+    for verb, lines in EXAMPLES.items():
+        app.command(epilog=examples(*lines))(verb)
 
 
 def _print_json(models: Sequence[BaseModel]) -> None:
@@ -125,12 +133,13 @@ def _print_json(models: Sequence[BaseModel]) -> None:
 
 
 def _print_hosts(views: Sequence[HostView]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from orchestrator.surfaces.page import page
+
     if not views:
-        Console().print("No host has joined. Start `hostswarm worker` on a machine.")
+        page().print("No host has joined. Start `hostswarm worker` on a machine.")
         return
     table = Table("host", "state", "load", "agents", "tools", "system", "last seen", box=None)
     for view in views:
@@ -144,16 +153,17 @@ def _print_hosts(views: Sequence[HostView]) -> None:
             Text(facts.os) if facts else "",
             f"{view.last_seen:%Y-%m-%d %H:%M:%S}" if view.last_seen else "never",
         )
-    Console().print(table)
+    page().print(table)
 
 
 def _print_jobs(found: Sequence[JobSummary]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from orchestrator.surfaces.page import page
+
     if not found:
-        Console().print("No jobs yet. Ask something: `hostswarm audit`.")
+        page().print("No jobs yet. Ask something: `hostswarm audit`.")
         return
     table = Table(
         "job", "created (UTC)", "state", "hosts", "parts", "asked by", "question", box=None
@@ -168,4 +178,4 @@ def _print_jobs(found: Sequence[JobSummary]) -> None:
             Text(job.asked_by),
             Text(job.question[:60]),
         )
-    Console().print(table)
+    page().print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.surfaces.options import given, split_names
+from orchestrator.surfaces.options import examples, given, split_names
 
 if TYPE_CHECKING:
     from orchestrator.surfaces.session import Given
@@ -56,9 +56,10 @@ def control(context: typer.Context, level: Level = "INFO") -> None:
 def beat(context: typer.Context, level: Level = "INFO") -> None:
     """Celery beat: sends the audits that the settings schedule."""
     from orchestrator.surfaces.children import beat_argv
+    from swarm_tasks.embedded import usable
 
     known = given(context)
-    known.settings.state_dir.mkdir(parents=True, exist_ok=True)
+    usable(known.settings.state_dir)
     become(known, beat_argv(known.settings, level), "")
 
 
@@ -108,7 +109,7 @@ def become(known: Given, argv: list[str], role: str) -> None:
 
     settings = known.settings
     if settings.broker_url is None:
-        url = running_store(settings.state_dir)
+        url = running_store(settings.state_dir, lasting=True)
         if url is not None:
             settings = settings.model_copy(update={"broker_url": SecretStr(url)})
     # Celery would try for ever; a person who has just typed this wants to know now.
@@ -119,8 +120,17 @@ def become(known: Given, argv: list[str], role: str) -> None:
     os.execve(argv[0], argv, environment)  # noqa: S606 - argv is ours, and no shell is wanted
 
 
+EXAMPLES = {
+    up: ("hostswarm up", "hostswarm up --hosts alpha,bravo,charlie"),
+    worker: ("HOSTSWARM_BROKER_URL=rediss://:PASSWORD@control:6379/0 hostswarm worker",),
+    control: ("hostswarm control",),
+    beat: ("hostswarm beat",),
+    flower: ("hostswarm flower",),
+}
+
+
 def register(app: typer.Typer) -> None:
     """Add these verbs to the command."""
-    for verb in (up, worker, control, beat, flower):
-        app.command()(verb)
+    for verb, lines in EXAMPLES.items():
+        app.command(epilog=examples(*lines))(verb)
     app.command(hidden=True)(health)
