@@ -43,6 +43,9 @@ SAMPLED = ("disk_usage", "interfaces")
 
 TOOL_GROUP = "tool:"
 
+ANSWER_SECONDS = 60
+"""How long an answer waits for the one who asked."""
+
 
 class HostService:
     """One host's worker.
@@ -145,8 +148,10 @@ class HostService:
         if outcome is not None:
             evidence = evidence_of(outcome, call.call, self.settings.host, "operator")
             key = keys.ANSWER.at(call=call.call)
-            self.client.rpush(key, evidence.model_dump_json())
-            self.client.expire(key, 60)
+            pipe = self.client.pipeline(transaction=True)
+            pipe.rpush(key, evidence.model_dump_json())
+            pipe.expire(key, ANSWER_SECONDS)
+            pipe.execute()
         return call.call
 
     def _refuse(self, payload: Mapping[str, Any], error: ValidationError) -> str:
