@@ -1,0 +1,101 @@
+"""Rules about what the kernel reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from swarm_tasks.models.evidence import ToolCall
+from workers.rules.rule import Reading, Rule
+from workers.tools.catalog.kernel import KernelEvents
+
+
+def oom_kills(answer: KernelEvents) -> Iterable[Reading]:
+    """Each process that was killed for want of memory; one healthy reading where none was."""
+    for index, kill in enumerate(answer.oom_kills):
+        where = f" in {kill.memory_cgroup}" if kill.memory_cgroup else ""
+        limit = "its control group's limit" if kill.wanting == "cgroup" else "the whole host"
+        yield Reading(
+            subject=f"{kill.process} (pid {kill.pid})",
+            value=kill.kills,
+            pointer=f"/oom_kills/{index}/kills",
+            detail=f"killed {kill.at:%H:%M:%S} UTC{where}; memory ran out for {limit}",
+            key=kill.process,
+        )
+    if not answer.oom_kills:
+        yield Reading(
+            subject="processes killed", value=answer.oom_kills_total, pointer="/oom_kills_total"
+        )
+
+
+def ecc_uncorrectable(answer: KernelEvents) -> Iterable[Reading]:
+    """Uncorrectable memory errors by where they happened."""
+    for index, one in enumerate(answer.ecc):
+        yield Reading(
+            subject=f"memory ({one.where})",
+            value=one.uncorrectable,
+            pointer=f"/ecc/{index}/uncorrectable",
+            detail=one.last_line,
+            key=one.where,
+        )
+    if not answer.ecc:
+        yield Reading(
+            subject="memory",
+            value=answer.ecc_uncorrectable_total,
+            pointer="/ecc_uncorrectable_total",
+        )
+
+
+def io_errors(answer: KernelEvents) -> Iterable[Reading]:
+    """Errors about each disk or file system."""
+    for index, one in enumerate(answer.io_errors):
+        yield Reading(
+            subject=one.device,
+            value=one.errors,
+            pointer=f"/io_errors/{index}/errors",
+            detail=f"last: {one.last_line}",
+        )
+    if not answer.io_errors:
+        yield Reading(subject="disks", value=answer.io_errors_total, pointer="/io_errors_total")
+
+
+def by_memory(reading: Reading) -> tuple[ToolCall, ...]:
+    """Look for who uses the memory now."""
+    return (
+        ToolCall(tool="top_processes", arguments={"sort": "memory", "n": 10}),
+        ToolCall(tool="memory"),
+    )
+
+
+def disks_themselves(reading: Reading) -> tuple[ToolCall, ...]:
+    """Ask the disks for their own verdict."""
+    return (ToolCall(tool="smart_health"),)
+
+
+RULES = (
+    Rule(
+        name="oom-kills",
+        tool="kernel_events",
+        metric="kernel.oom_kills",
+        readings=oom_kills,
+        title="Process killed for want of memory",
+        advice="Find what used the memory; give it a limit of its own, or the host more memory.",
+        dig=by_memory,
+    ),
+    Rule(
+        name="ecc-uncorrectable",
+        tool="kernel_events",
+        metric="kernel.ecc_uncorrectable",
+        readings=ecc_uncorrectable,
+        title="Memory fails beyond repair",
+        advice="Move work away from this host and replace the module that the message names.",
+    ),
+    Rule(
+        name="kernel-io-errors",
+        tool="kernel_events",
+        metric="kernel.io_errors",
+        readings=io_errors,
+        title="Disk errors in the kernel's log",
+        advice="Check the disk, its cable and its backups before anything is written to it.",
+        dig=disks_themselves,
+    ),
+)
