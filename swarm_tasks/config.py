@@ -73,6 +73,8 @@ class Schedule(Frozen):
 class Settings(BaseSettings):
     """Everything an operator can set. `docs/settings.md` describes each.
 
+    Made from values alone; `load_settings` gathers them from file, environment and flags.
+
     Args:
         broker_url: redis://, rediss:// or unix:// URL of the store; None means an embedded one.
         broker_ca: A file of certificates that a `rediss://` store's own is checked against.
@@ -179,8 +181,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over files of secrets over what `load_settings` read from TOML."""
-        return Environment(settings_cls), SecretFiles(settings_cls), init_settings
+        """Nothing but what the caller gives: `load_settings` alone looks around."""
+        return (init_settings,)
 
 
 def default_state_dir() -> Path:
@@ -225,16 +227,23 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
         SettingsError: A file or a value is wrong; the message names it.
     """
     path = find_config(config)
-    table = _read_toml(path) if path else {}
+    values = _read_toml(path) if path else {}
+    for source in (SecretFiles(Settings), Environment(Settings)):
+        values = _over(values, source())
+    values |= {name: value for name, value in flags.items() if value is not None}
     try:
-        settings = Settings(**table)
-        given = {name: value for name, value in flags.items() if value is not None}
-        if given:
-            merged = {name: getattr(settings, name) for name in Settings.model_fields} | given
-            settings = settings.model_validate(merged)
+        return Settings(**values)
     except ValidationError as error:
         raise SettingsError(_explain(error, path), "mend it and run `hostswarm doctor`") from None
-    return settings
+
+
+def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """`own` laid over `base`, table by table."""
+    merged = {**base, **own}
+    for name in base.keys() & own.keys():
+        if isinstance(base[name], Mapping) and isinstance(own[name], Mapping):
+            merged[name] = _over(base[name], own[name])
+    return merged
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

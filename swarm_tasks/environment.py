@@ -53,9 +53,10 @@ class SecretFiles(PydanticBaseSettingsSource):
             return None, field_name, False
         try:
             return Path(path).read_text(encoding="utf-8").strip(), field_name, False
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise SettingsError(
-                f"{variable} names {path}, which cannot be read ({error.strerror})",
+                f"{variable} names {path}, which cannot be read ({why})",
                 "name a file that this user may read, or unset the variable",
             ) from error
 
