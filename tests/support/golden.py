@@ -2,7 +2,7 @@
 
 `tests/golden/<parser>/<platform>-<case>.in` is the input and `.json` beside it the answer. An
 input that begins with `darwin-documented-` follows Apple's documentation and was not yet seen
-on a Mac. Set HOSTSWARM_GOLDEN_UPDATE=1 to write the answers anew, then read the difference.
+on a Mac. Set HOSTSWARM_TEST_GOLDEN_UPDATE=1 to write the answers anew, then read the difference.
 """
 
 from __future__ import annotations
@@ -28,6 +28,6 @@ def assert_golden(parsed: object, source: Path) -> None:
     """Compare what a parser made of `source` with the answer beside it."""
     got = TypeAdapter[object](object).dump_python(parsed, mode="json")
     answer = source.with_suffix(".json")
-    if os.environ.get("HOSTSWARM_GOLDEN_UPDATE"):
+    if os.environ.get("HOSTSWARM_TEST_GOLDEN_UPDATE"):
         answer.write_text(json.dumps(got, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     assert got == json.loads(answer.read_text(encoding="utf-8"))
