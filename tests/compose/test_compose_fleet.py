@@ -196,8 +196,8 @@ def containers(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Gen
         environment={
             **os.environ,
             "BASE_IMAGE": base_image,
-            "HOSTSWARM_IMAGE": IMAGE,
-            "HOSTSWARM_SECRETS": str(directory),
+            "FLEET_IMAGE": IMAGE,
+            "FLEET_SECRETS": str(directory),
             "HOSTSWARM_SCHEDULES": '[{"name": "often", "every_seconds": 10}]',
             "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password}",
             "FLOWER_PORT": str(port),
