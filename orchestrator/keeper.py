@@ -123,9 +123,11 @@ def verdict_on(
 def dark_report(
     job: str, part: str, host: str, specialist: str, last_seen: Mapping[str, datetime]
 ) -> HostReport:
-    """The report for a part on a host that gives no sign of life."""
-    seen = last_seen.get(host)
-    when = f"last seen {seen:%Y-%m-%d %H:%M:%S} UTC" if seen else "it never came"
+    """The report for a part on a host that gives no sign of life.
+
+    When it was last seen stands in the report's table of hosts, not in the reason as well.
+    """
+    known = host in last_seen
     return HostReport(
         job=job,
         part=part,
@@ -133,7 +135,7 @@ def dark_report(
         specialist=specialist,
         status=HostStatus.DARK,
         stop=StopReason.DARK,
-        reason=f"its worker gives no sign of life; {when}",
+        reason="its worker gives no sign of life" if known else "its worker never came",
     )
 
 

@@ -312,7 +312,7 @@ def absence_text(report: Report, line: HostLine) -> str:
     """Why a host did not answer and when it was last seen."""
     said = one_line(line.reason) or "gave no reason"
     if line.last_seen is None:
-        return f"{said}; never seen" if line.status is HostStatus.DARK else said
+        return said
     before = (report.job.created - line.last_seen).total_seconds()
     relation = "before" if before >= 0 else "after"
     return (

@@ -49,7 +49,7 @@ def test_a_host_killed_in_mid_part_is_dark_and_the_others_are_heard(
     assert report.job.status is JobStatus.PARTIAL
     assert report.coverage.dark == ("bravo",)
     assert report.coverage.answered == ("alpha",)
-    assert "last seen" in reasons(report)["bravo"]
+    assert "no sign of life" in reasons(report)["bravo"]
     assert report.hosts[1].last_seen is not None
     # Far from the deadline of a minute: presence says it is gone after three heartbeats.
     assert time.monotonic() - began < 30

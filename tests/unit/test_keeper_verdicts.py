@@ -70,7 +70,7 @@ def verdict(case: Case) -> HostReport | None:
 CASES = {
     "waiting on a live host": Case("sent", ALIVE, None),
     "running on a live host": Case("running", ALIVE, None),
-    "waiting on a dark host": Case("sent", None, StopReason.DARK, reason="last seen 2026-03-02"),
+    "waiting on a dark host": Case("sent", None, StopReason.DARK, reason="no sign of life"),
     "running on a dark host": Case("running", None, StopReason.DARK, reason="no sign of life"),
     "waiting on a host that restarted": Case("sent", REBORN, None),
     "running on a host that restarted": Case(
@@ -113,11 +113,11 @@ def test_control_speaks_only_where_nobody_else_will(case: Case) -> None:
     assert report.findings == ()
 
 
-def test_a_dark_host_s_report_says_when_it_was_last_seen() -> None:
+def test_a_dark_host_s_report_says_that_it_is_silent() -> None:
     seen = dark_report("abcdefgh", "alpha/storage", "alpha", "storage", {"alpha": SEEN})
-    assert seen.reason == "its worker gives no sign of life; last seen 2026-03-02 09:14:07 UTC"
+    assert seen.reason == "its worker gives no sign of life"
 
 
 def test_a_host_that_never_came_is_not_said_to_have_been_seen() -> None:
     never = dark_report("abcdefgh", "alpha/storage", "alpha", "storage", {"bravo": SEEN})
-    assert never.reason == "its worker gives no sign of life; it never came"
+    assert never.reason == "its worker never came"
