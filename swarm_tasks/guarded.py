@@ -8,6 +8,7 @@ child. It works on Linux and macOS alike, and needs no cooperation from the chil
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -62,6 +63,8 @@ class Guarded:
     ) -> None:
         self._grace = grace_seconds
         output: IO[bytes] | int = subprocess.DEVNULL if log is None else log.open("ab")
+        # Below ten the shell has uses of its own for their numbers.
+        held = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10) for number in hold]
         try:
             # A session of its own: Ctrl-C in the terminal reaches the parent only, which then
             # ends its children in the right order.
@@ -72,9 +75,11 @@ class Guarded:
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
                 start_new_session=True,
-                pass_fds=hold,
+                pass_fds=held,
             )
         finally:
+            for number in held:
+                os.close(number)
             if not isinstance(output, int):
                 output.close()
 
