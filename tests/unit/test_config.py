@@ -149,7 +149,7 @@ def test_a_settings_file_that_was_named_must_be_there(
         ("checks = 5", "checks in "),
         ("[checks]\nhttps = []", "checks.https in .*: there is no such setting"),
         ('[thresholds."disk.usedd"]\nwarning = 1', "there is no metric called disk.usedd"),
-        ('[[overrides]]\nwarning = 1', r"overrides.0.metric in .*: Field required"),
+        ("[[overrides]]\nwarning = 1", r"overrides.0.metric in .*: Field required"),
         ('[specialists.web]\ntitle = "Web"', "specialists.web.prompt in .*: Field required"),
         ("specialists = 3", "specialists in "),
         ("[specialists]\nweb = 3", "specialists.web in "),
