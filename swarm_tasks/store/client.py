@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import redis
 from kombu.exceptions import OperationalError
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
 
 from swarm_tasks.config import Settings
@@ -21,6 +21,8 @@ from swarm_tasks.store.commands import Commands
 SCHEMES = ("redis", "rediss", "unix")
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
+ONCE = Retry(NoBackoff(), 0)
+PATIENTLY = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3)
 
 
 def checked_broker_url(settings: Settings) -> str:
@@ -151,15 +153,16 @@ def connect(settings: Settings) -> Commands:
     options: dict[str, Any] = {
         "decode_responses": True,
         "socket_connect_timeout": CONNECT_SECONDS,
-        "socket_timeout": ANSWER_SECONDS,
-        "health_check_interval": 15,
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
         **tls_options(settings),
     }
-    client: Commands = cast(Any, redis.Redis).from_url(url, **options)
-    with store_errors(url):
-        client.ping()
-    return client
+    make = cast(Any, redis.Redis).from_url
+    # Asked once and briefly: a store that is not there is told at once. What is asked later may
+    # take its time, and gets over a connection that drops.
+    with store_errors(url), make(url, socket_timeout=CONNECT_SECONDS, retry=ONCE, **options) as one:
+        one.ping()
+    return make(
+        url, socket_timeout=ANSWER_SECONDS, health_check_interval=15, retry=PATIENTLY, **options
+    )
 
 
 @contextmanager
