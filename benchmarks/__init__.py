@@ -1,0 +1,1 @@
+"""What hostswarm costs, measured on real processes: `python -m benchmarks`."""

@@ -1,0 +1,42 @@
+"""Measure figures and print a table for each: `python -m benchmarks [NAME …]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import time
+
+from benchmarks.support import RUNS, Table, about_this_machine, own_settings_only
+
+NAMES = ("startup", "audit", "rest", "part", "story", "join")
+"""The modules beside this one, each with `run(runs) -> Table`, in the order of the README."""
+
+
+def main() -> None:
+    """Run the figures that were named, or all. A figure that is missed is no error."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)}")
+    parser.add_argument("--runs", type=int, default=RUNS, help="samples of each figure")
+    given = parser.parse_args()
+    unknown = [name for name in given.names if name not in NAMES]
+    if unknown:
+        parser.error(f"there is no figure {unknown[0]!r}; there are: {', '.join(NAMES)}")
+    if given.runs < 1:
+        parser.error("--runs must be at least 1")
+    began = time.monotonic()
+    with own_settings_only():
+        print(about_this_machine(), flush=True)
+        for name in given.names or NAMES:
+            load = os.getloadavg()[0]
+            table: Table = importlib.import_module(f"benchmarks.{name}").run(given.runs)
+            print(f"\n{table}\n- The load was {load:.1f} when this began.", flush=True)
+    print(f"\nAll of it took {time.monotonic() - began:.0f} s.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
