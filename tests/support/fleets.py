@@ -97,7 +97,10 @@ class TestFleet:
         try:
             yield app
         finally:
-            app.backend.result_consumer.stop()
+            consumer = app.backend.result_consumer
+            consumer.stop()
+            # A result that is dropped later must not open the closed connection anew.
+            consumer._pubsub = None
             app.backend.client.connection_pool.disconnect()
             app.close()
 

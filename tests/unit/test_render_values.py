@@ -203,7 +203,7 @@ def test_absence_says_when_the_host_was_last_seen() -> None:
         "no sign of life; last seen 2026-03-02 08:47:56 UTC, 26 min 11 s before the question"
     )
     never = line.model_copy(update={"last_seen": None})
-    assert values.absence_text(report, never) == "no sign of life; never seen"
+    assert values.absence_text(report, never) == "no sign of life"
 
 
 def test_blind_spots_are_grouped_by_reason_over_hosts() -> None:
