@@ -107,7 +107,7 @@ class Asker:
         return other
 
     def on(self, fleet: TestFleet) -> Asker:
-        """The same with a fleet, whose only specialist is quick."""
+        """The same with a fleet, and a specialist that is quick: `napper`."""
         other = self.with_variables(BROKER_URL=fleet.url)
         other.environment |= as_variables({"specialists": {"napper": NAPPER}})
         return other
