@@ -23,7 +23,7 @@ from workers.tools.registry import Outcome, Registry
 from workers.verify import recheck, standing
 
 CHECK_SECONDS = 5.0
-"""How long the second measurement of a part's findings may take."""
+"""How long the second measurement of a part's findings may take, where the deadline allows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,9 @@ class Investigator:
             findings=review.findings, ruled_out=review.ruled_out, not_seen=review.not_seen
         )
         findings, again = answer.findings, tuple[Evidence, ...]()
+        left = min(CHECK_SECONDS, seconds - (time.monotonic() - clock))
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
+            async with asyncio.timeout(max(left, 0.0)):
                 findings, again = await recheck(
                     answer.findings, ending.transcript.evidence, brain, calls.call
                 )

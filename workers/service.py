@@ -14,7 +14,7 @@ from swarm_tasks.app import settings_of
 from swarm_tasks.config import Settings
 from swarm_tasks.contracts import RemoteCall
 from swarm_tasks.log import logger
-from swarm_tasks.models.base import HOST_PATTERN, now_utc
+from swarm_tasks.models.base import HOST_PATTERN, NAME_PATTERN, now_utc
 from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.evidence import ToolCall
 from swarm_tasks.models.job import JOB_ID_PATTERN, HostTask
@@ -64,6 +64,7 @@ class HostService:
         self._events = EventWriter(self.client, settings.result_ttl_seconds)
         self._history = History(self.client, settings.host, settings.forget_seconds)
         self._runtime = Runtime()
+        self._leaving = False
         machine = this_machine(StoreHistory(self._history), settings.log_roots)
         self._registry = toolbook(settings.tool_modules)
         rules = rulebook(settings.tool_modules)
@@ -85,7 +86,8 @@ class HostService:
         logger("worker").info("%s is up with %d tools", self.settings.host, len(self.facts.tools))
 
     def stopping(self) -> None:
-        """Stop the agents; each closes its part with what it has."""
+        """Stop the agents; their parts are closed as lost to this stop."""
+        self._leaving = True
         for group in self._runtime.groups:
             self._runtime.cancel(group)
 
@@ -132,6 +134,8 @@ class HostService:
         except Exception as error:  # noqa: BLE001 - a part never raises: whatever broke is told
             logger("worker").exception("part %s of job %s broke", task.part, task.job)
             return self._close_failed(task, claim, f"{type(error).__name__}: {error}")
+        if done is None and self._leaving:
+            return self._close_failed(task, claim, "its worker was stopped", StopReason.LOST)
         if done is None:
             return self._close_failed(task, claim, "was cancelled", StopReason.CANCELLED)
         if self.ledger.close_part(done.report, claim.attempt):
@@ -160,13 +164,15 @@ class HostService:
         reason = f"its task cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         logger("worker").error("a part was refused: %s", reason)
         job, part = str(payload.get("job", "")), str(payload.get("part", ""))
-        host, _, specialist = part.partition("/")
-        if re.match(JOB_ID_PATTERN, job) and re.match(HOST_PATTERN, host) and specialist:
+        host, _, rest = part.partition("/")
+        specialist = rest.partition("/")[0]
+        fits = ((JOB_ID_PATTERN, job), (HOST_PATTERN, host), (NAME_PATTERN, specialist))
+        if all(re.fullmatch(pattern, word) for pattern, word in fits):
             report = HostReport(
                 job=job,
                 part=part,
                 host=host,
-                specialist=specialist.partition("/")[0],
+                specialist=specialist,
                 status=HostStatus.FAILED,
                 stop=StopReason.ERROR,
                 reason=reason,

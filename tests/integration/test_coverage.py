@@ -216,3 +216,18 @@ def test_the_chord_itself_ends_a_job_whose_host_died(lone_fleet: TestFleet) -> N
     producer.close()
     assert f"Task swarm.synthesize[{job.id}:synthesize] succeeded" in lone_fleet.log("control")
     assert "the chord did not end it" not in lone_fleet.log("control")
+
+
+def test_a_worker_that_is_stopped_says_so_for_the_parts_that_it_leaves(
+    lone_fleet: TestFleet,
+) -> None:
+    lone_fleet.start_control()
+    lone_fleet.start_workers("alpha")
+    producer = lone_fleet.asking(**slow(60, "child_nap"))
+    job = producer.audit(AuditRequest(specialists=("slow",)))
+    (sleep,) = wait_until("a sleep runs", lambda: children_named("sleep", lone_fleet))
+    lone_fleet.terminate("alpha")
+    report = producer.wait(job.id)
+    producer.close()
+    assert reasons(report) == {"alpha": "its worker was stopped"}
+    assert not sleep.is_running()
