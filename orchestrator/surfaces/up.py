@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,9 +28,14 @@ from swarm_tasks.guarded import Guarded
 from swarm_tasks.store.client import connect
 
 WATCH_SECONDS = 0.5
-RESTARTS = 5
-RESTART_SECONDS = 60.0
-"""A process that ends more than this often in this time is not started again."""
+SETTLED_SECONDS = 10.0
+"""A process that has lived this long was set up rightly."""
+
+FALLS = 3
+"""How often a process may end sooner than that, at first, before it is given up."""
+
+PAUSE_SECONDS = 30.0
+"""The longest pause before a process is started again."""
 
 
 def run_up(given: Given, hosts: tuple[str, ...], *, with_flower: bool) -> int:
@@ -94,8 +100,30 @@ def _as_host(settings: Settings, host: str) -> Settings:
         ) from None
 
 
+@dataclass(slots=True)
+class Post:
+    """What is known of one process: the newest start, and how it went before.
+
+    Args:
+        child: It, or what is left of it.
+        started: When, on the monotonic clock.
+        falls: How often in a row it ended soon after its start.
+        settled: Whether it has ever lived long enough to be set up rightly.
+        again_at: When to start it again; None while it runs.
+    """
+
+    child: Guarded
+    started: float
+    falls: int = 0
+    settled: bool = False
+    again_at: float | None = None
+
+
 class Crew:
-    """The fleet's processes. One that ends by itself is started again, within reason.
+    """The fleet's processes. One that ends by itself is started again.
+
+    One that never got to its feet is not set up rightly, and nothing but a person mends that.
+    One that did is started again for ever, after a pause that grows: its store may be away.
 
     Args:
         plan: A name, a command line and an environment each.
@@ -107,43 +135,47 @@ class Crew:
         self._plan = plan
         self._logs = logs
         self._console = console
-        self._children: dict[str, Guarded] = {}
-        self._ended: dict[str, list[float]] = {name: [] for name in plan}
+        self._posts: dict[str, Post] = {}
 
     def start(self) -> None:
         """Start them all."""
         for name in self._plan:
-            self._launch(name)
+            self._posts[name] = Post(self._launch(name), time.monotonic())
             self._console.print(f"{name:<8} log {self._log(name)}", markup=False)
 
     def look_after(self) -> None:
-        """Start again what has ended since the last look.
+        """Start again what has ended since the last look, when its pause is over.
 
         Raises:
-            StoreError: One of them ends again and again.
+            StoreError: One of them ends again and again, and never did anything else.
         """
-        for name, child in self._children.items():
-            code = child.ended()
+        now = time.monotonic()
+        for name, post in self._posts.items():
+            code = post.child.ended()
             if code is None:
-                continue
-            now = time.monotonic()
-            recent = [*(at for at in self._ended[name] if now - at < RESTART_SECONDS), now]
-            self._ended[name] = recent
-            if len(recent) > RESTARTS:
-                raise StoreError(f"{name} ends again and again", f"see {self._log(name)}")
-            self._console.print(f"{name} ended with code {code}; starting it again", markup=False)
-            self._launch(name)
+                post.settled = post.settled or now - post.started > SETTLED_SECONDS
+            elif post.again_at is None:
+                post.falls = 1 if now - post.started > SETTLED_SECONDS else post.falls + 1
+                if post.falls >= FALLS and not post.settled:
+                    raise StoreError(f"{name} ends again and again", f"see {self._log(name)}")
+                post.again_at = now + min(2.0 ** (post.falls - 1) - 1, PAUSE_SECONDS)
+                self._console.print(
+                    f"{name} ended with code {code}; it is started again", markup=False
+                )
+            if post.again_at is not None and now >= post.again_at:
+                post.child.stop()  # it has ended; its guard's pipe has not
+                post.child, post.started, post.again_at = self._launch(name), now, None
 
     def stop(self) -> None:
         """End them all at the same time, and wait for each."""
-        for child in self._children.values():
-            child.ask_to_stop()
-        for child in self._children.values():
-            child.stop()
+        for post in self._posts.values():
+            post.child.ask_to_stop()
+        for post in self._posts.values():
+            post.child.stop()
 
-    def _launch(self, name: str) -> None:
+    def _launch(self, name: str) -> Guarded:
         argv, environment = self._plan[name]
-        self._children[name] = Guarded(argv, environment, log=self._log(name))
+        return Guarded(argv, environment, log=self._log(name))
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
