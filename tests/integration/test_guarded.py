@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from swarm_tasks.guarded import Guarded
+from tests.support.commands import words_of
 from tests.support.waiting import wait_until
 
 STUBBORN = """
@@ -32,7 +33,7 @@ def child_of(guard: Guarded) -> psutil.Process:
 
     def found() -> psutil.Process | None:
         family = psutil.Process(guard.pid).children(recursive=True)
-        return next((one for one in family if "-S" in one.cmdline()), None)
+        return next((one for one in family if "-S" in words_of(one)), None)
 
     child = wait_until("the child runs", found)
     assert child is not None

@@ -58,6 +58,14 @@ def family_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return [head, *head.children(recursive=True)]
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """Its command line; nothing once it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def alive(family: list[psutil.Process]) -> list[str]:
     """Those that still run, as a person would want to read it."""
     left: list[str] = []

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from swarm_tasks.errors import ToolFailed, ToolTimeout
+from tests.support.commands import words_of
 from tests.support.waiting import wait_until
 from workers.tools.runner import ENVIRONMENT, find_program, run_argv
 from workers.tools.spec import Completed
@@ -52,6 +53,11 @@ def stray(tmp_path: Path) -> Generator[Path]:
     process = process_in(path)
     if process is not None:
         process.send_signal(signal.SIGKILL)
+
+
+def ours_running() -> list[psutil.Process]:
+    """The programs of these tests that still run: Python without its site packages."""
+    return [child for child in psutil.Process().children() if "-S" in words_of(child)]
 
 
 def process_in(path: Path) -> psutil.Process | None:
@@ -145,7 +151,7 @@ def test_a_program_that_ignores_the_gentle_signal_is_killed_all_the_same() -> No
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     with pytest.raises(ToolTimeout):
         python(code, timeout_seconds=0.5)
-    assert not psutil.Process().children()
+    assert not ours_running()
 
 
 def test_what_a_program_leaves_behind_goes_with_it(stray: Path) -> None:
@@ -204,7 +210,7 @@ def test_cancelling_the_caller_kills_the_program(stray: Path) -> None:
 
     async def cancelled() -> None:
         running = asyncio.ensure_future(
-            run_argv((sys.executable, "-c", code, str(stray)), 60.0, MEGABYTE)
+            run_argv((sys.executable, "-S", "-c", code, str(stray)), 60.0, MEGABYTE)
         )
         await asyncio.to_thread(wait_until, "it runs", lambda: process_in(stray))
         running.cancel()
@@ -213,7 +219,7 @@ def test_cancelling_the_caller_kills_the_program(stray: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
     wait_until("the child is gone", lambda: process_in(stray) is None)
-    assert not psutil.Process().children()
+    assert not ours_running()
 
 
 def test_many_programs_run_at_the_same_time() -> None:
