@@ -23,12 +23,15 @@ from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.host import Beat
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason
 from swarm_tasks.store.client import connect
-from swarm_tasks.store.ledger import JobRecord, Ledger, PartRecord
+from swarm_tasks.store.ledger import JobRecord, Ledger, PartRecord, moment
 from swarm_tasks.store.presence import Presence
 
 TICK_SECONDS = 0.5
 SCAN_SECONDS = 2.0
 """How often the parts of a job are looked through while nothing seems wrong."""
+
+PAUSE_SECONDS = 2.0
+"""A keeper that has not looked for this long may have missed signs of life that came and went."""
 
 CHORD_SECONDS = 2.0
 """How long all parts of a job may be closed before the keeper ends it without the chord …"""
@@ -53,20 +56,31 @@ class Keeper:
         self._app = app
         self._ledger = ledger
         self._presence = presence
+        self._since = self._looked = time.monotonic()
         self._scanned: dict[str, float] = {}
         self._all_closed: dict[str, float] = {}
+        self._done: dict[str, frozenset[str]] = {}
 
     def tick(self) -> None:
         """Look after every open job once."""
+        clock = time.monotonic()
+        if clock - self._looked > PAUSE_SECONDS:
+            self._since = clock
+        self._looked = clock
         jobs = self._ledger.open_jobs()
         for job in jobs:
             try:
                 self.look_after(job)
             except UnknownName:
                 self._ledger.drop_open(job)  # its life ended before it was closed
-        for memory in (self._scanned, self._all_closed):
-            for job in set(memory) - set(jobs):
-                del memory[job]
+            except redis.RedisError:
+                raise
+            except Exception:  # noqa: BLE001 - one job's trouble must not be all jobs'
+                logger("control").exception("job %s could not be looked after", job)
+        for gone in {*self._scanned, *self._all_closed, *self._done} - set(jobs):
+            self._scanned.pop(gone, None)
+            self._all_closed.pop(gone, None)
+            self._done.pop(gone, None)
 
     def look_after(self, job: str) -> None:
         """Close what nobody else will close, and end the job once all of it is closed."""
@@ -86,21 +100,27 @@ class Keeper:
         job = record.job
         beats = self._presence.beats(job.hosts)
         now = self._ledger.now()
-        pressing = (
-            now >= record.deadline_at
-            or record.cancelled_at is not None
-            or len(beats) < len(job.hosts)
-        )
+        known_closed = self._done.get(job.id, frozenset[str]())
+        silent: set[str] = {*job.hosts} - {*beats} - known_closed
+        if silent and clock - self._since < self._presence.ttl_seconds:
+            # The store was away, and every sign of life went with it: let the living speak.
+            beats |= {host: _unheard(host, now) for host in silent}
+            silent = set()
+        pressing = now >= record.deadline_at or record.cancelled_at is not None or bool(silent)
         if not pressing and clock - self._scanned.get(job.id, 0.0) < SCAN_SECONDS:
             return
         self._scanned[job.id] = clock
         last_seen = self._presence.last_seen(job.hosts)
-        for part in self._ledger.parts(job.id):
+        parts = self._ledger.parts(job.id)
+        for part in parts:
             if part.state == "closed":
                 continue
             report = verdict_on(record, part, beats.get(part.host), now, last_seen)
             if report is not None and self._ledger.close_part(report, None):
                 dispatch.tell_chord(self._app, job.id, part.part)
+        # A silent host whose parts are all closed is no reason to look again.
+        still_open = {part.host for part in parts if part.state != "closed"}
+        self._done[job.id] = frozenset(job.hosts) - still_open
 
 
 def verdict_on(
@@ -117,12 +137,17 @@ def verdict_on(
         return _unanswered(record, part, StopReason.CANCELLED, "was cancelled")
     if beat is None:
         return dark_report(record.job.id, part.part, part.host, part.specialist, last_seen)
-    if part.state == "running" and part.owner != beat.instance:
+    if part.state == "running" and beat.instance and part.owner != beat.instance:
         return _unanswered(record, part, StopReason.LOST, "its worker restarted while it ran")
     if now >= record.deadline_at:
         began = "did not finish" if part.state == "running" else "was not begun"
         return _unanswered(record, part, StopReason.DEADLINE, f"{began} by the deadline")
     return None
+
+
+def _unheard(host: str, now: float) -> Beat:
+    """A stand-in for the sign of life of a host that could not give one."""
+    return Beat(host=host, instance="", at=moment(now), load1=0.0, agents=0, capacity=0)
 
 
 def dark_report(
@@ -223,7 +248,7 @@ class ControlService:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(5.0)
-        self.presence.leave_control(self._instance)
+        self.presence.leave_control(self._instance, self._name)
 
     def _turn(self) -> None:
         while True:
@@ -232,6 +257,8 @@ class ControlService:
                 self._keeper.tick()
             except redis.RedisError as error:
                 logger("control").warning("the keeper cannot reach the store: %s", error)
+            except Exception:  # noqa: BLE001 - the keeper must not end while control lives
+                logger("control").exception("the keeper stumbled")
             if self._stop.wait(TICK_SECONDS):
                 return
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from celery import Celery
 
@@ -15,7 +14,7 @@ from orchestrator.plan import plan, select_hosts, select_specialists
 from swarm_tasks.app import make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.contracts import RemoteCall
-from swarm_tasks.errors import ArgumentError, JobError, UsageError
+from swarm_tasks.errors import JobError, UsageError
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.evidence import Evidence
@@ -49,6 +48,8 @@ class Fleet:
         self.presence = Presence(
             self.client, settings.presence_ttl_seconds, settings.forget_seconds
         )
+        self.alone = False
+        """Whether this host's worker is the only one there can be, in a store just for now."""
         self._app = app
         self._owns_app = app is None
 
@@ -212,13 +213,23 @@ class Fleet:
             expires_at=self.ledger.now() + seconds,
         )
         dispatch.send_call(self.app, call)
-        answer = self.client.blpop([keys.ANSWER.at(call=call.call)], timeout=seconds)
+        answer = self._await_answer(call.call, seconds)
         if answer is None:
             raise JobError(
                 f"{name} did not answer {tool} within {seconds:g} s",
                 "its worker may be full: see `hostswarm hosts`",
             )
-        return Evidence.model_validate_json(answer[1])
+        return Evidence.model_validate_json(answer)
+
+    def _await_answer(self, call: str, seconds: float) -> str | None:
+        """What a host put under a call's key, or None in time. Waits in slices: a wait as long
+        as the connection's own patience would end as an error of the connection."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            answer = self.client.blpop([keys.ANSWER.at(call=call)], timeout=min(left, 5.0))
+            if answer is not None:
+                return answer[1]
+        return None
 
 
 def resolve(
@@ -236,30 +247,4 @@ def resolve(
             "no model is configured for --brain llm", "use --brain rules, or leave it out"
         )
     specialists = select_specialists(request.specialists, settings.all_specialists)
-    return expand_files(request.hosts), specialists
-
-
-def expand_files(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Replace each `@file` by the names in that file: one a line, `#` begins a comment.
-
-    Raises:
-        ArgumentError: A file cannot be read or names nobody.
-    """
-    names: list[str] = []
-    for word in words:
-        if not word.startswith("@"):
-            names.append(word)
-            continue
-        try:
-            with Path(word[1:]).open(encoding="utf-8") as stream:
-                lines = stream.read(HOST_FILE_LIMIT_BYTES).splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ArgumentError(
-                f"--hosts {word} cannot be read: {error}", "name a text file, one host a line"
-            ) from error
-        found = [line.split("#")[0].strip() for line in lines]
-        listed = [name for name in found if name]
-        if not listed:
-            raise ArgumentError(f"--hosts {word} names no host", "write one host a line")
-        names.extend(listed)
-    return tuple(names)
+    return request.hosts, specialists

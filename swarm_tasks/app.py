@@ -19,6 +19,7 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from kombu import Exchange, Queue
 
 from swarm_tasks import contracts, routing
 from swarm_tasks.config import Settings, load_settings
@@ -102,6 +103,11 @@ def make_app(settings: Settings, roles: Sequence[str] = (), *, listens: bool = T
             "beat_schedule_filename": str(settings.state_dir / "beat-schedule"),
         }
     )
+    if roles:
+        # What a worker consumes unless -Q says otherwise: all that it gives signs of life for.
+        names = [*(routing.worker_queues(settings.host) if "worker" in roles else ())]
+        names += [routing.CONTROL] if "control" in roles else []
+        app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in names]
     if settings.schedules:
         app.conf.beat_schedule = beat_schedule(settings.schedules)
     if tls := tls_options(settings):

@@ -26,13 +26,18 @@ def run(command: Callable[[], object]) -> None:
     except HostswarmError as error:
         if isinstance(error, OutputError):
             _discard_output()
-        sys.stderr.write(f"hostswarm: {' '.join(str(error).split())}\n")
+        say(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         _discard_output()
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def say(error: HostswarmError) -> None:
+    """Write an error of ours to standard error, as one line."""
+    sys.stderr.write(f"hostswarm: {' '.join(str(error).split())}\n")
 
 
 def _to_the_last_byte(command: Callable[[], object]) -> None:

@@ -7,8 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 
-import redis
-
 from swarm_tasks.log import logger
 
 ANNOUNCE_EVERY_SECONDS = 300.0
@@ -20,7 +18,8 @@ class Heartbeat:
     Args:
         beat: One sign of life and what goes with it.
         announce: Says again what this host is, now and then: facts have a life, too.
-        sample: Samples values for the history.
+        sample: Begins to sample values for the history; it must not wait for them, since a
+            tool that hangs would keep the signs of life back.
         every_seconds: Between two signs of life.
         sample_seconds: Between two samples.
     """
@@ -65,7 +64,7 @@ class Heartbeat:
                 if now - sampled > self._sample_every:
                     sampled = now
                     self._sample()
-            except redis.RedisError as error:
-                logger("heartbeat").warning("no sign of life was given: %s", error)
+            except Exception:  # noqa: BLE001 - whatever it was, the next sign of life must be tried
+                logger("heartbeat").exception("no sign of life was given")
             if self._stop.wait(self._every):
                 return

@@ -14,6 +14,7 @@ from swarm_tasks.models.evidence import Evidence, ToolCall
 from swarm_tasks.models.finding import Severity
 from swarm_tasks.models.job import HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason, Usage
+from workers.blocking import in_thread
 from workers.loop import Agent, Budget, Ending
 from workers.rules.brain import RulesBrain
 from workers.rules.judge import Raised
@@ -22,8 +23,10 @@ from workers.tools.access import Machine
 from workers.tools.registry import Outcome, Registry
 from workers.verify import recheck, standing
 
+CHECK_SHARE = 0.25
 CHECK_SECONDS = 5.0
-"""How long the second measurement of a part's findings may take, where the deadline allows it."""
+"""How long the second measurement of a part's findings may take. It is kept free of the part's
+time, a quarter of it at most: a finding that comes too late counts for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Investigator:
             brain=brain,
             sheets=self.sheets(task.specialist.tools),
             call_tool=calls.call,
-            budget=Budget(seconds=seconds),
+            budget=Budget(seconds=seconds - min(CHECK_SECONDS, seconds * CHECK_SHARE)),
             tell=lambda event: self._tell(task.job, event),
         )
         ending = await agent.run()
@@ -82,15 +85,13 @@ class Investigator:
         answer = ending.answer or Answer(
             findings=review.findings, ruled_out=review.ruled_out, not_seen=review.not_seen
         )
-        findings, again = answer.findings, tuple[Evidence, ...]()
-        left = min(CHECK_SECONDS, seconds - (time.monotonic() - clock))
-        try:
-            async with asyncio.timeout(max(left, 0.0)):
-                findings, again = await recheck(
-                    answer.findings, ending.transcript.evidence, brain, calls.call
-                )
-        except TimeoutError:
-            pass  # the findings keep the verdict `unverifiable`
+        findings, again = await recheck(
+            answer.findings,
+            ending.transcript.evidence,
+            brain,
+            calls.call,
+            min(CHECK_SECONDS, seconds - (time.monotonic() - clock)),
+        )
         report = HostReport(
             job=task.job,
             part=task.part,
@@ -126,7 +127,7 @@ class Investigator:
         """Call a tool on this machine, in turn with the other agents."""
         async with self._slots:
             outcome = await self.registry.call(call.tool, call.arguments, self._machine)
-        await asyncio.to_thread(self._keep, outcome)
+        await in_thread(self._keep, outcome)
         return outcome
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Mapping
-from typing import Any, cast
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import redis
 from celery import Celery
@@ -42,6 +44,12 @@ SAMPLED = ("disk_usage", "interfaces")
 """Tools whose answers the worker samples by itself, since growth needs a past."""
 
 TOOL_GROUP = "tool:"
+SAMPLE_GROUP = f"{TOOL_GROUP}sample"
+
+PATIENCE_SECONDS = 60.0
+"""How long a part that is done waits for a store that is away."""
+
+T = TypeVar("T")
 
 ANSWER_SECONDS = 60
 """How long an answer waits for the one who asked."""
@@ -88,14 +96,16 @@ class HostService:
     def stopping(self) -> None:
         """Stop the agents; their parts are closed as lost to this stop."""
         self._leaving = True
-        for group in self._runtime.groups:
-            self._runtime.cancel(group)
+        self._runtime.refuse()
 
     def stopped(self) -> None:
         """Leave the fleet at once, rather than by silence."""
         self._heart.stop()
-        self.presence.leave(self.settings.host, self.facts.instance)
         self._runtime.close()
+        try:
+            self.presence.leave(self.settings.host, self.facts.instance)
+        except redis.RedisError as error:
+            logger("worker").warning("left without saying so: %s", error)
         self._events.close()
 
     def cancel(self, job: str) -> int:
@@ -114,7 +124,7 @@ class HostService:
             return self._refuse(payload, error)
         if task.host != self.settings.host:
             return self._close_failed(task, None, f"was sent to {self.settings.host} by mistake")
-        claim = self.ledger.claim(task.job, task.part, self.facts.instance)
+        claim = self._patiently(lambda: self.ledger.claim(task.job, task.part, self.facts.instance))
         if claim is None:
             return task.part
         self._say(task, EventKind.PART_STARTED)
@@ -125,9 +135,9 @@ class HostService:
         return self._run(task, claim, seconds)
 
     def _run(self, task: HostTask, claim: Claim, seconds: float) -> str:
-        raised = self._history.raised()
         done: Investigated | None
         try:
+            raised = self._patiently(self._history.raised)
             done = self._runtime.run(
                 task.job, self._investigator.investigate(task, seconds, raised)
             )
@@ -138,9 +148,28 @@ class HostService:
             return self._close_failed(task, claim, "its worker was stopped", StopReason.LOST)
         if done is None:
             return self._close_failed(task, claim, "was cancelled", StopReason.CANCELLED)
-        if self.ledger.close_part(done.report, claim.attempt):
-            self._history.remember(done.raised, done.cleared)
+        report, raised, cleared = done.report, done.raised, done.cleared
+        if self._patiently(lambda: self.ledger.close_part(report, claim.attempt)):
+            self._patiently(lambda: self._history.remember(raised, cleared))
         return task.part
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """Do what needs the store, and again while it is away: work that is done must not be
+        lost because the store is being restarted.
+
+        Raises:
+            redis.RedisError: It stayed away for longer than `PATIENCE_SECONDS`.
+        """
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return action()
+            except redis.ConnectionError as error:
+                if time.monotonic() > end:
+                    raise
+                logger("worker").warning("the store is away, trying again: %s", error)
+                # Chance, so that a fleet does not come back all at once.
+                time.sleep(random.uniform(0.1, 1.0))  # noqa: S311
 
     def call_tool(self, payload: Mapping[str, Any]) -> str:
         """Run one tool for a person who waits; the evidence goes to the call's own key."""
@@ -187,7 +216,8 @@ class HostService:
         reason: str,
         stop: StopReason = StopReason.ERROR,
     ) -> str:
-        self.ledger.close_part(failed_report(task, stop, reason), claim.attempt if claim else None)
+        report = failed_report(task, stop, reason)
+        self._patiently(lambda: self.ledger.close_part(report, claim.attempt if claim else None))
         return task.part
 
     def _say(self, task: HostTask, kind: EventKind) -> None:
@@ -218,11 +248,12 @@ class HostService:
             logger("worker").warning("samples of %s were not kept: %s", outcome.tool, error)
 
     def _sample(self) -> None:
+        if SAMPLE_GROUP in self._runtime.groups:
+            return  # the last ones still hang
         for name in SAMPLED:
             if name in self._registry:
-                self._runtime.run(
-                    f"{TOOL_GROUP}sample", self._investigator.outcome(ToolCall(tool=name))
-                )
+                work = self._investigator.outcome(ToolCall(tool=name))
+                self._runtime.start(SAMPLE_GROUP, work)
 
 
 def make_service(app: Celery, settings: Settings | None = None) -> HostService:

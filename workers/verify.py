@@ -19,12 +19,13 @@ async def recheck(
     evidence: Iterable[Evidence],
     brain: RulesBrain,
     call_tool: CallTool,
+    seconds: float,
 ) -> tuple[tuple[Finding, ...], tuple[Evidence, ...]]:
-    """Measure what findings claim again, with the call that found it.
+    """Measure what findings claim again, with the call that found it, for at most `seconds`.
 
     A claim that a second measurement bears out is `verified`; one that it does not is `stale`,
-    since the rules only speak of what was measured; where nothing can measure it again, it
-    is `unverifiable`. Calls that several findings rest on are made once.
+    since the rules only speak of what was measured; where nothing can measure it again in
+    time, it is `unverifiable`. Calls that several findings rest on are made once.
 
     Returns:
         The findings with their verdicts, and the evidence of the second measurements.
@@ -38,17 +39,25 @@ async def recheck(
         for ref in claim.evidence
         if ref.call_id in by_id
     }
-    names = sorted(cited)
-    again = await asyncio.gather(
-        *(
+    if not cited or seconds <= 0:
+        return findings, ()
+    running = {
+        asyncio.ensure_future(
             call_tool(
                 ToolCall(tool=by_id[name].tool, arguments=by_id[name].arguments), f"{name}/again"
             )
-            for name in names
-        )
-    )
-    fresh = dict(zip(names, again, strict=True))
-    return tuple(judged(finding, fresh, brain) for finding in findings), tuple(again)
+        ): name
+        for name in sorted(cited)
+    }
+    try:
+        done, _ = await asyncio.wait(running, timeout=seconds)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+    fresh = {name: task.result() for task, name in running.items() if task in done}
+    checked = tuple(judged(finding, fresh, brain) for finding in findings)
+    return checked, tuple(fresh.values())
 
 
 def judged(finding: Finding, fresh: Mapping[str, Evidence], brain: RulesBrain) -> Finding:

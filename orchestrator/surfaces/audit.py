@@ -18,6 +18,7 @@ from orchestrator.render.console import print_report
 from orchestrator.render.html import write_html
 from orchestrator.render.values import plugin_exit_code
 from orchestrator.service import Fleet, resolve
+from orchestrator.surfaces.host_files import expand_files
 from orchestrator.surfaces.live import show_live
 from orchestrator.surfaces.session import Given, open_fleet
 from swarm_tasks.embedded import running_store
@@ -58,6 +59,10 @@ def run_audit(given: Given, options: AuditOptions) -> int:
     job = None
     try:
         with terminate_as_interrupt(), open_fleet(given, with_worker=True) as fleet:
+            if fleet.alone and not request.hosts:
+                # Hosts of an earlier `up` are known to this store, and gone with it.
+                own = tuple(dict.fromkeys((given.settings.host, *given.settings.expected_hosts)))
+                request = request.model_copy(update={"hosts": own})
             job = fleet.audit(request)
             if not options.wait:
                 Console().print(job.id, markup=False, highlight=False)
@@ -83,7 +88,7 @@ def request_from(options: AuditOptions) -> AuditRequest:
         return AuditRequest.model_validate(
             {
                 "question": options.question,
-                "hosts": options.hosts,
+                "hosts": expand_files(options.hosts),
                 "specialists": options.specialists,
                 "brain": options.brain,
                 "deadline_seconds": options.deadline_seconds,
@@ -182,7 +187,13 @@ def terminate_as_interrupt() -> Generator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {name: signal.signal(name, interrupt) for name in (signal.SIGTERM, signal.SIGHUP)}
+    # What was told to be ignored, as nohup does, stays ignored.
+    heeded = [
+        name
+        for name in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(name) is not signal.SIG_IGN
+    ]
+    before = {name: signal.signal(name, interrupt) for name in heeded}
     try:
         yield
     finally:

@@ -68,8 +68,12 @@ def child_environment(
     environment[f"{ENV_PREFIX}HOST"] = host or settings.host
     environment[f"{ENV_PREFIX}STATE_DIR"] = str(settings.state_dir)
     environment[f"{ENV_PREFIX}ROLES"] = roles
+    # The embedded store's address is no secret. Any other the child reads where this process
+    # did: what came from a file must not end up in an environment that others can read.
     if settings.broker_url is not None:
-        environment[f"{ENV_PREFIX}BROKER_URL"] = settings.broker_url.get_secret_value()
+        url = settings.broker_url.get_secret_value()
+        if url.startswith("unix:"):
+            environment[f"{ENV_PREFIX}BROKER_URL"] = url
     if config is not None:
         environment[f"{ENV_PREFIX}CONFIG"] = str(config.resolve())
     return _importable(environment)

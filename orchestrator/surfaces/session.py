@@ -66,6 +66,7 @@ def open_fleet(given: Given, *, with_worker: bool = False) -> Generator[Fleet]:
             worker = _start_worker(settings, given.config)
             stack.push(_ending(worker))
             _await_worker(fleet, worker, settings)
+            fleet.alone = True
         yield fleet
 
 

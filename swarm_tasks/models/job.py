@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from enum import StrEnum
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from swarm_tasks.models.base import Frozen, HostName, Moment, Name
 from swarm_tasks.models.policy import Policy, SweepCall
@@ -95,7 +95,7 @@ class AuditRequest(Frozen):
     """What a producer, beat or the command line asks for: a job not yet planned.
 
     Args:
-        hosts: Names, globs or `@file`; empty means the whole fleet.
+        hosts: Names or globs; empty means the whole fleet.
         specialists: Names; empty means all.
         deadline_seconds: None takes the setting.
         slot: Which schedule asks, so that two beats ask once; empty for anybody else.
@@ -110,6 +110,15 @@ class AuditRequest(Frozen):
     asked_by: str = ""
     slot: str = ""
     slot_seconds: float = Field(default=0.0, ge=0)
+
+    @field_validator("hosts")
+    @classmethod
+    def _no_files(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        """Control must not read a file because a message names it."""
+        files = [word for word in hosts if word.startswith("@")]
+        if files:
+            raise ValueError(f"{files[0]} names a file: only the command line reads files")
+        return hosts
 
 
 def new_job_id() -> str:

@@ -112,14 +112,19 @@ def is_loopback(host: str) -> bool:
 
 
 def shown_url(url: str) -> str:
-    """The URL without its password."""
+    """The URL as far as it is no secret: scheme, host, port and path.
+
+    What is not a URL of a store may be anything, a password too, and is not shown at all.
+    """
     try:
         parts = urlsplit(url)
+        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
     except ValueError:
         return "(unreadable)"
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
+    if parts.scheme not in SCHEMES:
+        return "(unreadable)"
+    login = f"{parts.username or ''}:***@" if "@" in parts.netloc else ""
+    return f"{parts.scheme}://{login}{host}{port}{parts.path}"
 
 
 def celery_url(url: str) -> str:

@@ -37,7 +37,9 @@ EVENTS = Key("events:{job}", "stream", "result", "what happens in a job, as it h
 ANSWER = Key("answer:{call}", "list", "result", "the answer to one tool called from afar")
 SLOT = Key("slot:{schedule}", "string", "result", "a scheduled audit was asked for just now")
 BEAT = Key("beat:{host}", "string", "presence", "a worker's sign of life")
-CONTROL = Key("control:{instance}", "string", "presence", "a control's sign of life")
+CONTROLS = Key(
+    "controls", "zset", "for ever", "controls by when their sign ends; those past it are dropped"
+)
 FACTS = Key("facts:{host}", "string", "forget", "what a host said about itself")
 RAISED = Key("raised:{host}", "hash", "forget", "which findings stand raised, for hysteresis")
 SAMPLES = Key("samples:{host}:{metric}:{subject}", "list", "history", "values over time")
@@ -49,7 +51,7 @@ UNACKED_INDEX = Key("unacked_index:{owner}", "zset", "for ever", "since when; as
 UNACKED_MUTEX = Key("unacked_mutex:{owner}", "string", "sweep", "who looks through them now")
 
 ALL = (
-    *(JOB, PART, EVENTS, ANSWER, SLOT, BEAT, CONTROL, FACTS, RAISED, SAMPLES),
+    *(JOB, PART, EVENTS, ANSWER, SLOT, BEAT, CONTROLS, FACTS, RAISED, SAMPLES),
     *(JOBS, OPEN, HOSTS, UNACKED, UNACKED_INDEX, UNACKED_MUTEX),
 )
 

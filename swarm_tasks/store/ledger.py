@@ -20,6 +20,9 @@ from swarm_tasks.store import keys, scripts
 from swarm_tasks.store.commands import Commands, Pipeline
 from swarm_tasks.store.events import STREAM_LENGTH, add_event
 
+LIFE_AFTER_DEADLINE_SECONDS = 3600
+"""A job is kept at least this long past its deadline, however short results are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -96,6 +99,8 @@ class Ledger:
         """Write down a job and its parts, before anything is sent."""
         pipe = self.client.pipeline(transaction=True)
         key = keys.JOB.at(job=job.id)
+        asked_at = deadline_at - job.deadline_seconds
+        life = max(self._ttl, int(job.deadline_seconds) + LIFE_AFTER_DEADLINE_SECONDS)
         pipe.hset(
             key,
             mapping={
@@ -107,19 +112,19 @@ class Ledger:
                 "parts": "\n".join(task.part for task in tasks),
             },
         )
-        pipe.expire(key, self._ttl)
+        pipe.expire(key, life)
         for task in tasks:
-            self._open_part(pipe, job.id, task)
+            self._open_part(pipe, job.id, task, life)
         pipe.sadd(keys.OPEN.at(), job.id)
-        pipe.zadd(keys.JOBS.at(), {job.id: job.created.timestamp()})
-        oldest = job.created.timestamp() - self._ttl
-        pipe.zremrangebyscore(keys.JOBS.at(), "-inf", oldest)
+        # By the store's clock, like all that several machines compare.
+        pipe.zadd(keys.JOBS.at(), {job.id: asked_at})
+        pipe.zremrangebyscore(keys.JOBS.at(), "-inf", asked_at - life)
         opened = Event(kind=EventKind.JOB_OPENED, at=job.created, total=len(tasks))
         add_event(pipe, job.id, opened)
-        pipe.expire(keys.EVENTS.at(job=job.id), self._ttl)
+        pipe.expire(keys.EVENTS.at(job=job.id), life)
         pipe.execute()
 
-    def _open_part(self, pipe: Pipeline, job: str, task: HostTask) -> None:
+    def _open_part(self, pipe: Pipeline, job: str, task: HostTask, life: int) -> None:
         key = keys.PART.at(job=job, part=task.part)
         pipe.hset(
             key,
@@ -133,7 +138,7 @@ class Ledger:
                 "task_id": task_id(job, task.part),
             },
         )
-        pipe.expire(key, self._ttl)
+        pipe.expire(key, life)
 
     def claim(self, job: str, part: str, owner: str) -> Claim | None:
         """Begin a part, or None where there is nothing to begin: it is closed, cancelled, long

@@ -20,6 +20,7 @@ class Presence:
 
     def __init__(self, client: Commands, ttl_seconds: float, forget_seconds: int) -> None:
         self._client = client
+        self.ttl_seconds = ttl_seconds
         self._ttl_ms = max(int(ttl_seconds * 1000), 1)
         self._forget = forget_seconds
 
@@ -31,7 +32,8 @@ class Presence:
         """A worker's sign of life, in one round trip."""
         pipe = self._client.pipeline(transaction=False)
         pipe.set(keys.BEAT.at(host=beat.host), beat.model_dump_json(), px=self._ttl_ms)
-        pipe.zadd(keys.HOSTS.at(), {beat.host: beat.at.timestamp()})
+        # By the store's clock: a host whose own is wrong is the one to look at, not to lose.
+        pipe.zadd(keys.HOSTS.at(), {beat.host: self._now()})
         pipe.execute()
 
     def leave(self, host: str, instance: str) -> None:
@@ -47,21 +49,21 @@ class Presence:
 
     def beat_control(self, instance: str, name: str) -> None:
         """A control's sign of life."""
-        self._client.set(keys.CONTROL.at(instance=instance), name, px=self._ttl_ms)
+        now = self._now()
+        pipe = self._client.pipeline(transaction=False)
+        pipe.zadd(keys.CONTROLS.at(), {f"{instance} {name}": now + self.ttl_seconds})
+        pipe.zremrangebyscore(keys.CONTROLS.at(), "-inf", now)
+        pipe.execute()
 
-    def leave_control(self, instance: str) -> None:
+    def leave_control(self, instance: str, name: str) -> None:
         """Take back a control's sign of life."""
-        self._client.delete(keys.CONTROL.at(instance=instance))
+        self._client.zrem(keys.CONTROLS.at(), f"{instance} {name}")
 
     def controls(self) -> dict[str, str]:
         """The controls that are alive: instance and name."""
-        found = list(self._client.scan_iter(match=keys.CONTROL.at(instance="*"), count=1000))
-        names = self._client.mget(found) if found else []
-        return {
-            key.rpartition(":")[2]: name
-            for key, name in zip(found, names, strict=True)
-            if name is not None
-        }
+        alive = self._client.zrangebyscore(keys.CONTROLS.at(), self._now(), "+inf")
+        pairs = (member.partition(" ") for member in alive)
+        return {instance: name for instance, _, name in pairs}
 
     def forget(self, host: str) -> bool:
         """Drop a host from the fleet; True if it was known."""
@@ -94,7 +96,7 @@ class Presence:
 
     def fleet(self, expected: tuple[str, ...] = ()) -> tuple[HostView, ...]:
         """Every host that is known or expected, by name."""
-        oldest = datetime.now(UTC).timestamp() - self._forget
+        oldest = self._now() - self._forget
         self._client.zremrangebyscore(keys.HOSTS.at(), "-inf", oldest)
         scores = dict(self._client.zrange(keys.HOSTS.at(), 0, -1, withscores=True))
         names = sorted({*scores, *expected})
@@ -111,3 +113,8 @@ class Presence:
             )
             for name, text in zip(names, facts, strict=True)
         )
+
+    def _now(self) -> float:
+        """Unix time on the store's clock, which all share."""
+        seconds, microseconds = self._client.time()
+        return seconds + microseconds / 1e6

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.surfaces.host_files import expand_files
 from swarm_tasks import contracts
 from swarm_tasks.errors import JobError, UnknownName, UsageError
 from swarm_tasks.models.evidence import EvidenceStatus
@@ -44,7 +45,7 @@ def test_every_host_answers_and_the_books_add_up(fleet: TestFleet) -> None:
 def test_names_and_globs_choose_the_hosts(fleet: TestFleet, tmp_path: Path) -> None:
     listed = tmp_path / "hosts"
     listed.write_text("charlie  # the slow one\n\n")
-    request = NAP.model_copy(update={"hosts": ("al*", f"@{listed}")})
+    request = NAP.model_copy(update={"hosts": expand_files(("al*", f"@{listed}"))})
     assert ask(fleet, request).coverage.asked == ("alpha", "charlie")
 
 

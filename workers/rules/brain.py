@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from swarm_tasks.brain.base import Answer, CallTools, Decision, ToolSheet, Transcript
+from swarm_tasks.log import logger
 from swarm_tasks.measures import measure
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
 from swarm_tasks.models.finding import Finding, Severity
@@ -79,12 +80,18 @@ class RulesBrain:
         digs: dict[str, tuple[ToolCall, ...]] = {}
         healthy: dict[str, int] = {}
         cleared: set[str] = set()
+        broken: list[NotSeen] = []
         for evidence in transcript.evidence:
             answer = self.answer_in(evidence)
             if answer is None:
                 continue
             for rule in self.rules_of(specialist, evidence.tool):
-                judgement = judge(rule, evidence, answer, policy, self._raised)
+                try:
+                    judgement = judge(rule, evidence, answer, policy, self._raised)
+                except Exception as error:  # noqa: BLE001 - one rule must not cost the others
+                    logger("rules").exception("the rule %s broke", rule.name)
+                    broken.append(_broken(rule, evidence, error))
+                    continue
                 cleared |= judgement.cleared
                 if judgement.healthy and not judgement.findings:
                     healthy[rule.metric] = healthy.get(rule.metric, 0) + judgement.healthy
@@ -97,7 +104,7 @@ class RulesBrain:
         return Review(
             findings=findings,
             ruled_out=_ruled_out(healthy, findings),
-            not_seen=not_seen(transcript.evidence),
+            not_seen=(*not_seen(transcript.evidence), *broken),
             digs=digs,
             cleared=frozenset(cleared - marks),
         )
@@ -142,6 +149,16 @@ def _expanded(line: SweepCall, task: HostTask) -> Iterable[ToolCall]:
         return
     for entry in getattr(checks, line.each):
         yield ToolCall(tool=line.tool, arguments={**line.arguments, line.argument: entry})
+
+
+def _broken(rule: Rule, evidence: Evidence, error: Exception) -> NotSeen:
+    """What a rule that failed leaves unsaid."""
+    return NotSeen(
+        tool=evidence.tool,
+        arguments=dict(evidence.arguments),
+        reason=f"the rule {rule.name} could not judge it: {type(error).__name__}: {error}",
+        remedy="this is a mistake in the rule: please report it with the worker's log",
+    )
 
 
 def _without_repeats(calls: Iterable[ToolCall]) -> list[ToolCall]:

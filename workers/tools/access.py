@@ -6,7 +6,6 @@ can name the exact source of each answer and so that limits hold in one place.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import psutil
 
 from swarm_tasks.errors import ToolFailed, Unavailable
 from swarm_tasks.models.host import Platform
+from workers.blocking import in_thread
 from workers.tools.runner import find_program, run_argv
 from workers.tools.spec import Command, Completed
 
@@ -113,7 +113,7 @@ class Access:
         """
         self.source.append(note)
         try:
-            return await asyncio.to_thread(function, *args, **kwargs)
+            return await in_thread(function, *args, **kwargs)
         except (PermissionError, psutil.AccessDenied) as error:
             raise Unavailable(f"{note}: permission denied", "run the worker as root") from error
         except (FileNotFoundError, NotImplementedError) as error:

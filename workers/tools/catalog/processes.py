@@ -19,6 +19,7 @@ from pydantic import Field
 
 from swarm_tasks.errors import ToolFailed, Unavailable
 from swarm_tasks.models.base import Moment
+from workers.blocking import in_thread
 from workers.tools.access import Access
 from workers.tools.catalog.capacity import TOOLS as CAPACITY_TOOLS
 from workers.tools.catalog.memory import percent
@@ -205,9 +206,7 @@ async def read_top_processes(arguments: TopArguments, access: Access) -> TopProc
         sort=arguments.sort,
         window_seconds=round(seconds, 3),
         processes_seen=len(after),
-        processes=await asyncio.to_thread(
-            lambda: tuple(_described(use, total_bytes) for use in top)
-        ),
+        processes=await in_thread(lambda: tuple(_described(use, total_bytes) for use in top)),
     )
 
 
