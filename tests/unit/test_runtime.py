@@ -1,0 +1,106 @@
+"""The loop that agents share, and the threads that blocking reads get."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Generator
+from contextlib import suppress
+
+import pytest
+
+from swarm_tasks.errors import Unavailable
+from tests.support.waiting import wait_until
+from workers.blocking import AT_ONCE, in_thread
+from workers.runtime import Runtime
+
+
+@pytest.fixture
+def runtime() -> Generator[Runtime]:
+    running = Runtime()
+    yield running
+    running.close()
+
+
+def in_background(runtime: Runtime, work: object) -> tuple[threading.Thread, list[object]]:
+    """Run a coroutine from a thread, as a Celery body does; its answer arrives in the list."""
+    answers: list[object] = []
+
+    def body() -> None:
+        assert asyncio.iscoroutine(work)
+        answers.append(runtime.run("job", work))
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    return thread, answers
+
+
+def test_what_is_cancelled_has_ended_when_run_returns(runtime: Runtime) -> None:
+    told: list[str] = []
+
+    async def work() -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.to_thread(told.append, "cleaned up")
+        return "never"
+
+    thread, answers = in_background(runtime, work())
+    wait_until("it runs", lambda: runtime.busy)
+    assert runtime.cancel("job") == 1
+    thread.join(10)
+    assert answers == [None]
+    assert told == ["cleaned up"]
+
+
+def test_after_refuse_nothing_is_begun(runtime: Runtime) -> None:
+    begun: list[str] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        begun.append("begun")
+
+    runtime.refuse()
+    assert runtime.run("job", work()) is None
+    assert begun == []
+
+
+def test_an_error_reaches_whoever_waits(runtime: Runtime) -> None:
+    async def work() -> None:
+        raise LookupError("broken")
+
+    with pytest.raises(LookupError, match="broken"):
+        runtime.run("job", work())
+
+
+def test_reads_that_hang_hold_up_nobody_until_there_are_too_many() -> None:
+    release = threading.Event()
+
+    async def story() -> None:
+        hung = [asyncio.ensure_future(in_thread(release.wait)) for _ in range(AT_ONCE - 1)]
+        await asyncio.sleep(0)
+        assert await in_thread(lambda: "quick") == "quick"
+        hung.append(asyncio.ensure_future(in_thread(release.wait)))
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="still hang"):
+            await in_thread(lambda: "too many")
+        release.set()
+        await asyncio.gather(*hung)
+        assert await in_thread(lambda: "again") == "again"
+
+    asyncio.run(story())
+
+
+def test_a_caller_that_is_cancelled_does_not_wait_for_its_thread() -> None:
+    release = threading.Event()
+
+    async def story() -> None:
+        waiting = asyncio.ensure_future(in_thread(release.wait))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+        assert waiting.cancelled()
+
+    asyncio.run(story())
+    release.set()
