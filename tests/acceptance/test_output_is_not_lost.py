@@ -64,7 +64,7 @@ def test_output_that_cannot_be_written_is_told_with_where_the_report_is(
     assert match is not None
     assert there.run("show", match[1], "--json").returncode == 0
     assert page.read_text().startswith("<!DOCTYPE html>")
-    for words in (("jobs", "--json"), ("tools",), ("doctor",), ("--version",)):
+    for words in (("jobs", "--json"), ("tools",), ("--version",)):
         there.told(redirected(there, ">/dev/full", *words), 1, "standard output cannot be")
 
 
