@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from swarm_tasks.errors import JobError, UnknownName
 from swarm_tasks.models.job import BrainChoice, HostTask, Job, Specialist
-from swarm_tasks.models.policy import Policy
+from swarm_tasks.models.policy import Checks, Policy
 
 
 def select_hosts(wanted: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
@@ -57,7 +57,12 @@ def select_specialists(
 def plan(
     job: Job, specialists: Sequence[Specialist], policy: Policy, deadline_at: float
 ) -> tuple[HostTask, ...]:
-    """One part per host and specialist, host by host."""
+    """One part per host and specialist, host by host.
+
+    The asker's thresholds and overrides travel; its checks do not: what one machine must run
+    is no fault where it is missing on another.
+    """
+    policy = policy.model_copy(update={"checks": Checks()})
     return tuple(
         HostTask(
             job=job.id,

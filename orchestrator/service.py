@@ -48,8 +48,6 @@ class Fleet:
         self.presence = Presence(
             self.client, settings.presence_ttl_seconds, settings.forget_seconds
         )
-        self.alone = False
-        """Whether this host's worker is the only one there can be, in a store just for now."""
         self._app = app
         self._owns_app = app is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -12,6 +13,15 @@ from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.commands import Commands
 from tests.support.fleets import NAPPER, TestFleet
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C even where the suite was started in the background, as CI may do.
+
+    A shell's background job ignores SIGINT, and what ignores it hands that on to its children.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -59,10 +59,6 @@ def run_audit(given: Given, options: AuditOptions) -> int:
     job = None
     try:
         with terminate_as_interrupt(), open_fleet(given, with_worker=True) as fleet:
-            if fleet.alone and not request.hosts:
-                # Hosts of an earlier `up` are known to this store, and gone with it.
-                own = tuple(dict.fromkeys((given.settings.host, *given.settings.expected_hosts)))
-                request = request.model_copy(update={"hosts": own})
             job = fleet.audit(request)
             if not options.wait:
                 Console().print(job.id, markup=False, highlight=False)

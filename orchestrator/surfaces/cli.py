@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from orchestrator.surfaces import catalog, fleet, roles
-from orchestrator.surfaces.options import Config, examples, given, parse_seconds, split_names
-from swarm_tasks.entry import run, say
-from swarm_tasks.errors import HostswarmError
-
-UNKNOWN = 3
-"""What monitoring plugins leave with when they can tell nothing."""
+from orchestrator.surfaces.options import (
+    Config,
+    examples,
+    given,
+    parse_seconds,
+    plugin_errors,
+    split_names,
+)
+from swarm_tasks.entry import run
 
 app = typer.Typer(
     name="hostswarm",
@@ -105,15 +108,8 @@ def audit(
         wait=wait,
         exit_code=exit_code,
     )
-    try:
-        code = run_audit(given(context), options)
-    except HostswarmError as error:
-        if not exit_code:
-            raise
-        # To a monitoring system 1 and 2 are findings; no report at all is "unknown".
-        say(error)
-        code = UNKNOWN
-    raise typer.Exit(code)
+    with plugin_errors(exit_code):
+        raise typer.Exit(run_audit(given(context), options))
 
 
 roles.register(app)

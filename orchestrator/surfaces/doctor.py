@@ -167,7 +167,9 @@ def _host(view: HostView) -> Iterator[Check]:
             "hosts",
             "warning",
             f"{view.host} is dark; {seen}",
-            f"start its worker, or: hostswarm hosts --forget {view.host}",
+            f"start its worker, or: hostswarm hosts --forget {view.host}"
+            if view.last_seen
+            else "start its worker, or take it out of expected_hosts",
         )
         return
     facts = view.facts

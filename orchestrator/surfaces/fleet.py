@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.surfaces.options import Json, examples, given
+from orchestrator.surfaces.options import Json, examples, given, plugin_errors
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -73,9 +73,10 @@ def show(
     from orchestrator.surfaces.audit import deliver
     from orchestrator.surfaces.session import open_fleet
 
-    with open_fleet(given(context)) as fleet:
-        report = fleet.report(job)
-    raise typer.Exit(deliver(report, as_json, html, exit_code))
+    with plugin_errors(exit_code):
+        with open_fleet(given(context)) as fleet:
+            report = fleet.report(job)
+        raise typer.Exit(deliver(report, as_json, html, exit_code))
 
 
 def watch(context: typer.Context, job: JobArgument, as_json: Json = False) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swarm_tasks.errors import ArgumentError
+from swarm_tasks.entry import say
+from swarm_tasks.errors import ArgumentError, HostswarmError
 
 if TYPE_CHECKING:
     from orchestrator.surfaces.session import Given
@@ -28,6 +31,9 @@ def examples(*lines: str) -> str:
     return "\n\n".join(("Examples:", *(f"  [bold]{line}[/]" for line in shown)))
 
 
+UNKNOWN = 3
+"""What monitoring plugins leave with when they can tell nothing."""
+
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -42,6 +48,21 @@ def given(context: typer.Context, **flags: object) -> Given:
 
     config: Path | None = context.obj
     return Given(settings=load_settings(config, **flags), config=find_config(config))
+
+
+@contextmanager
+def plugin_errors(asked: bool) -> Generator[None]:
+    """Under --exit-code, an error of ours leaves with 3.
+
+    To a monitoring system 1 and 2 are findings; no report at all is "unknown".
+    """
+    try:
+        yield
+    except HostswarmError as error:
+        if not asked:
+            raise
+        say(error)
+        raise typer.Exit(UNKNOWN) from None
 
 
 def parse_seconds(text: str, option: str) -> float:

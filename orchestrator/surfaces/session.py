@@ -63,10 +63,11 @@ def open_fleet(given: Given, *, with_worker: bool = False) -> Generator[Fleet]:
         stack.callback(fleet.close)
         if private and with_worker:
             fleet.presence.silence(settings.host)
+            # Hosts of an earlier `up` are known to this store, and gone with it.
+            fleet.presence.keep_only({settings.host, *settings.expected_hosts})
             worker = _start_worker(settings, given.config)
             stack.push(_ending(worker))
             _await_worker(fleet, worker, settings)
-            fleet.alone = True
         yield fleet
 
 

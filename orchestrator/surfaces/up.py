@@ -26,6 +26,7 @@ from swarm_tasks.embedded import EmbeddedStore, usable
 from swarm_tasks.errors import ArgumentError, StoreError
 from swarm_tasks.guarded import Guarded
 from swarm_tasks.store.client import connect
+from swarm_tasks.store.presence import Presence
 
 WATCH_SECONDS = 0.5
 SETTLED_SECONDS = 10.0
@@ -51,7 +52,12 @@ def run_up(given: Given, hosts: tuple[str, ...], *, with_flower: bool) -> int:
             store = stack.enter_context(EmbeddedStore(settings.state_dir))
             settings = settings.model_copy(update={"broker_url": SecretStr(store.url)})
             console.print(f"store    {store.url}", markup=False)
-        connect(settings).close()
+        client = connect(settings)
+        if store is not None:
+            # In a store of its own a fleet is what is started here: nobody else can join.
+            presence = Presence(client, settings.presence_ttl_seconds, settings.forget_seconds)
+            presence.keep_only({*(hosts or (settings.host,)), *settings.expected_hosts})
+        client.close()
         plan = _plan(settings, given.config, hosts, with_flower=with_flower)
         crew = Crew(plan, usable(settings.state_dir / "logs"), console)
         stack.callback(crew.stop)

@@ -190,5 +190,7 @@ def store_errors(url: str) -> Generator[None]:
     except (redis.RedisError, OperationalError) as error:
         raise StoreError(
             f"the store at {shown} cannot be reached: {error}",
-            "start it, or mend HOSTSWARM_BROKER_URL",
+            "name its certificate or authority in HOSTSWARM_BROKER_CA"
+            if "certificate verify failed" in str(error).lower()
+            else "start it, or mend HOSTSWARM_BROKER_URL",
         ) from error

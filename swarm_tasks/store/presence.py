@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from swarm_tasks.models.host import Beat, HostFacts, HostView
@@ -64,6 +65,13 @@ class Presence:
         alive = self._client.zrangebyscore(keys.CONTROLS.at(), self._now(), "+inf")
         pairs = (member.partition(" ") for member in alive)
         return {instance: name for instance, _, name in pairs}
+
+    def keep_only(self, hosts: Collection[str]) -> None:
+        """Drop all other hosts: those that an earlier fleet of this store was made of."""
+        known: list[str] = self._client.zrange(keys.HOSTS.at(), 0, -1)
+        gone = [host for host in known if host not in hosts]
+        if gone:
+            self._client.zrem(keys.HOSTS.at(), *gone)
 
     def forget(self, host: str) -> bool:
         """Drop a host from the fleet; True if it was known."""

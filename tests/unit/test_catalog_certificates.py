@@ -172,7 +172,7 @@ def test_five_hundred_files_are_the_most_and_that_there_are_more_is_said(tmp_pat
 
 def test_a_search_that_takes_too_long_ends_with_advice(tmp_path: Path) -> None:
     with pytest.raises(ToolFailed, match="more exactly"):
-        list(certificates.matching(tmp_path, "/*/*", time.monotonic() - 1))
+        list(certificates.matching(tmp_path, "/*/*", time.monotonic() - 1, {}))
 
 
 @pytest.mark.parametrize("glob", ["", "etc/ssl/*", "/etc/../root/*", "/a\x00b", "/" + "a" * 5000])
@@ -192,3 +192,12 @@ def test_the_certificates_of_this_machine_can_be_read() -> None:
     found = scan("/etc/ssl/certs/*.pem")
     assert all(one.count >= 1 for one in found.files)
     assert "a certificate in it is not well-formed" not in found.unreadable.values()
+
+
+def test_a_directory_that_cannot_be_listed_is_no_silence(tmp_path: Path) -> None:
+    (tmp_path / "live").symlink_to("live")
+    outcome = asyncio.run(
+        REGISTRY.call("cert_files", {"glob": f"{tmp_path}/live/*.pem"}, this_machine())
+    )
+    assert outcome.status is EvidenceStatus.UNAVAILABLE
+    assert f"{tmp_path}/live" in outcome.reason

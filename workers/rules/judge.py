@@ -76,16 +76,10 @@ def grade(
             before in (Severity.CRITICAL, Severity.WARNING),
         ),
     ):
-        in_force = _in_force(level, clear, held=held)
-        if in_force is not None and crosses(number, metric.comparator, in_force):
-            return Grade(severity, metric.comparator, in_force)
+        for in_force in (level, clear if held and level is not None else None):
+            if in_force is not None and crosses(number, metric.comparator, in_force):
+                return Grade(severity, metric.comparator, in_force)
     return None
-
-
-def _in_force(level: float | None, clear: float | None, *, held: bool) -> float | None:
-    if level is None:
-        return None
-    return clear if held and clear is not None else level
 
 
 def crosses(value: float, comparator: str, level: float) -> bool:

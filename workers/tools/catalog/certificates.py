@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from swarm_tasks.errors import ToolFailed
+from swarm_tasks.errors import ToolFailed, Unavailable
 from swarm_tasks.models.base import Moment, now_utc
 from workers.tools.access import Access
 from workers.tools.spec import Arguments, Result, Tool, every_platform
@@ -160,11 +160,12 @@ def parse_certificates(data: bytes) -> tuple[Certificate, ...]:
     return () if b"-----BEGIN" in data or not data.startswith(DER_SEQUENCE) else (load(data),)
 
 
-def matching(root: Path, pattern: str, deadline: float) -> Iterator[Path]:
+def matching(root: Path, pattern: str, deadline: float, denied: dict[str, str]) -> Iterator[Path]:
     """The files below `root` that match an absolute `pattern`, in order.
 
     As in a shell, a wildcard stays within one path component and does not match a leading
-    dot. Directories that may not be listed are passed over.
+    dot. Directories that cannot be listed go into `denied`, with
+    the reason; those that are not there do not.
 
     Raises:
         ToolFailed: The search went past `deadline`, on the monotonic clock.
@@ -185,7 +186,10 @@ def matching(root: Path, pattern: str, deadline: float) -> Iterator[Path]:
             return
         try:
             entries = sorted(entry.name for entry in os.scandir(place))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            denied[f"/{place.relative_to(root)}"] = error.strerror or "cannot be listed"
             return
         for name in entries:
             if fnmatch.fnmatchcase(name, first) and not (name[0] == "." and first[0] != "."):
@@ -240,8 +244,9 @@ def scan(root: Path, pattern: str) -> CertFiles:
     """Every matching file's certificates."""
     files: list[CertFile] = []
     unreadable: dict[str, str] = {}
+    denied: dict[str, str] = {}
     matched = 0
-    for path in matching(root, pattern, time.monotonic() + SEARCH_SECONDS):
+    for path in matching(root, pattern, time.monotonic() + SEARCH_SECONDS, denied):
         if matched == FILES:
             return CertFiles(
                 matched=matched, complete=False, files=tuple(files), unreadable=unreadable
@@ -265,13 +270,26 @@ def scan(root: Path, pattern: str) -> CertFiles:
             files.append(cert_file(name, certificates))
         else:
             unreadable[name] = "holds no certificate"
-    return CertFiles(matched=matched, complete=True, files=tuple(files), unreadable=unreadable)
+    return CertFiles(
+        matched=matched,
+        complete=not denied,
+        files=tuple(files),
+        unreadable={**denied, **unreadable},
+    )
 
 
 async def read_cert_files(arguments: CertFilesArguments, access: Access) -> CertFiles:
-    """The certificates in the files that match."""
+    """The certificates in the files that match.
+
+    Raises:
+        Unavailable: Nothing was found, and a directory on the way may not be listed.
+    """
     root = access.machine.root
-    return await access.call(f"certificates in {arguments.glob}", scan, root, arguments.glob)
+    found = await access.call(f"certificates in {arguments.glob}", scan, root, arguments.glob)
+    if not found.matched and not found.complete:
+        place, reason = next(iter(found.unreadable.items()))
+        raise Unavailable(f"{place}: {reason}", "run the worker as root")
+    return found
 
 
 TOOLS = (

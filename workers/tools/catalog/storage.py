@@ -40,7 +40,7 @@ FINDMNT = Command(
         "--list",
         "--nofsroot",
         "--output",
-        "TARGET,SOURCE,FSTYPE,OPTIONS",
+        "TARGET,SOURCE,FSTYPE,FS-OPTIONS",
     ),
     package="util-linux",
 )
@@ -154,7 +154,11 @@ def kind_of(fstype: str) -> Kind:
 
 
 def parse_findmnt(text: str) -> tuple[Mount, ...]:
-    """The mounts in `findmnt --json --list`; a mount over another hides the one below."""
+    """The mounts in `findmnt --json --list`; a mount over another hides the one below.
+
+    Read-only is what the file system itself is. A volume that only this worker may not write,
+    as under systemd's ProtectSystem, still fills up by others.
+    """
     rows: list[dict[str, Any]] = json.loads(text)["filesystems"]
     mounts: dict[str, Mount] = {}
     for row in rows:
@@ -163,7 +167,7 @@ def parse_findmnt(text: str) -> tuple[Mount, ...]:
             mount=str(row["target"]),
             device=device,
             fstype=fstype,
-            read_only="ro" in str(row["options"]).split(","),
+            read_only="ro" in str(row["fs-options"]).split(","),
             kind=kind_of(fstype),
         )
     return tuple(mounts.values())
