@@ -214,7 +214,9 @@ def test_the_chord_itself_ends_a_job_whose_host_died(lone_fleet: TestFleet) -> N
     lone_fleet.kill("bravo")
     assert producer.wait(job.id).coverage.dark == ("bravo",)
     producer.close()
-    assert f"Task swarm.synthesize[{job.id}:synthesize] succeeded" in lone_fleet.log("control")
+    # The report stands before Celery logs that the task which made it has ended.
+    ended = f"Task swarm.synthesize[{job.id}:synthesize] succeeded"
+    wait_until("the chord's body ended", lambda: ended in lone_fleet.log("control"))
     assert "the chord did not end it" not in lone_fleet.log("control")
 
 

@@ -67,9 +67,9 @@ def _own(name: str, attribute: str, *, needed: bool = True) -> Sequence[Any]:
     """A tuple in a module that the settings name."""
     try:
         module = import_module(name)
-    except ImportError as error:
+    except Exception as error:  # whatever an operator's own module raises when it is run
         raise SettingsError(
-            f"tool_modules names {name}, which cannot be imported: {error}",
+            f"tool_modules names {name}, which cannot be imported: {type(error).__name__}: {error}",
             "install it beside hostswarm, or take it out of tool_modules",
         ) from error
     found: Sequence[Any] | None = getattr(module, attribute, None if needed else ())
