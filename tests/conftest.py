@@ -16,12 +16,14 @@ from tests.support.fleets import NAPPER, TestFleet
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C even where the suite was started in the background, as CI may do.
+    """Heed signals even where the suite was started in the background, as CI may do.
 
-    A shell's background job ignores SIGINT, and what ignores it hands that on to its children.
+    A shell's background job ignores SIGINT, nohup's SIGHUP, and both hand that on to children.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
