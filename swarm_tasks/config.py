@@ -8,7 +8,8 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -21,7 +22,13 @@ from swarm_tasks.environment import ENV_PREFIX, Environment, SecretFiles
 from swarm_tasks.errors import SettingsError
 from swarm_tasks.measures import measures
 from swarm_tasks.models.base import Frozen, HostName
-from swarm_tasks.models.job import DEADLINE_LIMIT_SECONDS, AuditRequest, Specialist
+from swarm_tasks.models.charge import Allowance, Price, Tier
+from swarm_tasks.models.job import (
+    DEADLINE_LIMIT_SECONDS,
+    AuditRequest,
+    BrainChoice,
+    Specialist,
+)
 from swarm_tasks.models.policy import Checks, Limits, Override, Policy
 from swarm_tasks.specialists import shipped_specialists
 
@@ -43,6 +50,9 @@ class Schedule(Frozen):
     hosts: tuple[str, ...] = ()
     specialists: tuple[str, ...] = ()
     deadline_seconds: float | None = Field(default=None, gt=0, le=DEADLINE_LIMIT_SECONDS)
+    brain: BrainChoice = BrainChoice.AUTO
+    budget_usd: float | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=0)
 
     @field_validator("cron")
     @classmethod
@@ -63,6 +73,8 @@ class Schedule(Frozen):
             hosts=self.hosts,
             specialists=self.specialists,
             deadline_seconds=self.deadline_seconds,
+            brain=self.brain,
+            allowance=Allowance(budget_usd=self.budget_usd, max_tokens=self.max_tokens),
             asked_by=f"schedule {self.name}",
             slot=self.name,
             # A cron line fires at most once a minute; a period may come a little early.
@@ -93,6 +105,24 @@ class Settings(BaseSettings):
         tool_modules: Importable modules with tools of the operator's own.
         flower_port: Where Flower listens, on the loopback address.
         flower_address: The address Flower binds to.
+        role: What this host is among others, such as `web`: hosts of one role are compared.
+        router_url: Base URLs of OpenAI-compatible endpoints: the shared brain. The least busy
+            that answers is asked.
+        router_key: The key for them.
+        model: The model of the worker tier, as the endpoint or litellm names it.
+        orchestrator_model: The model that plans and joins; None takes `model`.
+        fallback_models: Tried in turn by litellm where `model` fails; with a router, that is its.
+        context_length: Tokens that the worker's model takes; None asks the endpoint.
+        orchestrator_context_length: The same for the orchestrator's model.
+        max_reply_tokens: The longest reply of a model.
+        model_timeout_seconds: How long one reply may take, tries again included.
+        tool_calling: How tools are offered: `native`, as `json` in the prompt, or `auto`, which
+            tries native first.
+        agent_steps: Turns of one agent with a model.
+        agent_tokens: Prompt and completion tokens of one agent; None sets no bound.
+        budget_usd: What a job's model calls may cost where the asker sets nothing.
+        max_tokens: Tokens that a job's model calls may take where the asker sets nothing.
+        prices: Dollars by model name, where the endpoint does not tell what a call cost.
     """
 
     model_config = SettingsConfigDict(
@@ -120,6 +150,23 @@ class Settings(BaseSettings):
     tool_modules: tuple[str, ...] = ()
     flower_port: int = Field(default=5555, ge=1, le=65_535)
     flower_address: str = "127.0.0.1"
+    role: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9_-]{0,40})?$")
+
+    router_url: tuple[str, ...] = ()
+    router_key: SecretStr | None = None
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    orchestrator_model: str | None = Field(default=None, min_length=1, max_length=200)
+    fallback_models: tuple[str, ...] = ()
+    context_length: int | None = Field(default=None, ge=2048)
+    orchestrator_context_length: int | None = Field(default=None, ge=2048)
+    max_reply_tokens: int = Field(default=2048, ge=64, le=128_000)
+    model_timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
+    tool_calling: Literal["auto", "native", "json"] = "auto"
+    agent_steps: int = Field(default=12, ge=1, le=100)
+    agent_tokens: int | None = Field(default=100_000, ge=1)
+    budget_usd: float | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=0)
+    prices: dict[str, Price] = Field(default_factory=dict[str, Price])
 
     thresholds: dict[str, Limits] = Field(default_factory=dict[str, Limits])
     overrides: tuple[Override, ...] = ()
@@ -140,6 +187,17 @@ class Settings(BaseSettings):
             else table
             for name, table in tables.items()
         }
+
+    @field_validator("router_url", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        """One URL is a list of one."""
+        return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("router_url")
+    @classmethod
+    def _base_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(base_url(url) for url in value)
 
     @field_validator("state_dir")
     @classmethod
@@ -163,6 +221,27 @@ class Settings(BaseSettings):
         return Policy(thresholds=self.thresholds, overrides=self.overrides, checks=self.checks)
 
     @property
+    def allowance(self) -> Allowance:
+        """What a job may cost where the asker says nothing."""
+        return Allowance(budget_usd=self.budget_usd, max_tokens=self.max_tokens)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether these settings lead to a model."""
+        return bool(self.router_url) or self.model is not None
+
+    def model_of(self, tier: Tier) -> str:
+        """The name of a tier's model. A router without one set is asked for the tier's own name,
+        as the `router.yaml` that comes with hostswarm calls its deployments."""
+        own = self.orchestrator_model if tier is Tier.ORCHESTRATOR else None
+        return own or self.model or tier.value
+
+    def context_length_of(self, tier: Tier) -> int | None:
+        """The window that is set for a tier's model, in tokens."""
+        own = self.orchestrator_context_length if tier is Tier.ORCHESTRATOR else None
+        return own or self.context_length
+
+    @property
     def all_specialists(self) -> dict[str, Specialist]:
         """The specialists that come with the program, then the operator's own."""
         return {**shipped_specialists(), **self.specialists}
@@ -183,6 +262,28 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Nothing but what the caller gives: `load_settings` alone looks around."""
         return (init_settings,)
+
+
+def base_url(url: str) -> str:
+    """An endpoint's base URL, without a slash at its end; `/v1` where it names no path.
+
+    Raises:
+        ValueError: It is none.
+    """
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError(f"{url!r} is not a URL such as http://router:4000/v1") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_fits:
+        raise ValueError(f"{url!r} is not a URL such as http://router:4000/v1")
+    if parts.username or parts.password:
+        raise ValueError("a router's URL holds no key: set HOSTSWARM_ROUTER_KEY")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{url!r} has a query: name the base URL alone")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
 
 
 def default_state_dir() -> Path:

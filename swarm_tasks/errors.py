@@ -9,6 +9,11 @@ HostswarmError                  anything this project raises on purpose
 │   └── StoreBusy               another process has the embedded store
 ├── JobError                    a job that could not end with a report (exit 1)
 ├── OutputError                 a report that could not be written    (exit 1)
+├── ModelError                  a model could not be asked; agents go on by the rules
+│   ├── ModelUnreachable        it is down, slow or out of quota
+│   ├── ModelRefused            the key, the model's name or the request is refused for good
+│   ├── ContextExceeded         the conversation does not fit the model's window
+│   └── NoToolCalling           the model takes no tools
 └── ToolError                   a tool's own failure: data for the agent, never an end
     ├── Unavailable             this machine lacks what the tool needs
     ├── ToolFailed              the tool ran and could not answer
@@ -69,6 +74,34 @@ class JobError(HostswarmError):
 
 class OutputError(HostswarmError):
     """A report exists but could not be written where it was asked for."""
+
+
+class ModelError(HostswarmError):
+    """A model could not be asked, or not made to answer. The agent goes on by the rules."""
+
+
+class ModelUnreachable(ModelError):
+    """The model is down, slow, out of quota, or was so often so that it is not asked just now."""
+
+
+class ModelRefused(ModelError):
+    """The endpoint refuses the request, and would refuse it again: 400, 401, 403, 404."""
+
+
+class ContextExceeded(ModelError):
+    """The conversation does not fit the model's window.
+
+    Args:
+        limit: The window in tokens, where the endpoint names it.
+    """
+
+    def __init__(self, message: str, remedy: str = "", limit: int | None = None) -> None:
+        super().__init__(message, remedy)
+        self.limit = limit
+
+
+class NoToolCalling(ModelError):
+    """The model behind the endpoint takes no tools."""
 
 
 class ToolError(HostswarmError):

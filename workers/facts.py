@@ -44,7 +44,7 @@ def os_name() -> str:
         return platform.system()
 
 
-def gather_facts(host: str, registry: Registry, machine: Machine) -> HostFacts:
+def gather_facts(host: str, registry: Registry, machine: Machine, role: str = "") -> HostFacts:
     """The facts of this start of this host's worker."""
     missing = registry.missing(machine)
     return HostFacts(
@@ -61,6 +61,7 @@ def gather_facts(host: str, registry: Registry, machine: Machine) -> HostFacts:
         started=now_utc(),
         tools=tuple(tool.name for tool in registry if tool.name not in missing),
         unavailable=missing,
+        role=role,
     )
 
 

@@ -79,7 +79,7 @@ class HostService:
         self._investigator = Investigator(
             self._registry, rules, machine, tell=self._events.emit, keep=self._keep
         )
-        self.facts = gather_facts(settings.host, self._registry, machine)
+        self.facts = gather_facts(settings.host, self._registry, machine, settings.role)
         self._heart = Heartbeat(
             beat=self._beat,
             announce=lambda: self.presence.announce(self.facts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from swarm_tasks.models.base import Frozen, HostName, JsonScalar, Moment, Name, digest
 
@@ -82,6 +83,8 @@ class Finding(Frozen):
         subject: What it is about, precisely.
         advice: What to do next.
         related: The `call_id` of other evidence that shows the cause, such as a log.
+        explanation: What a model makes of it; empty where none was asked.
+        source: Who raised it. The rules raise only what they measured.
     """
 
     id: str
@@ -95,6 +98,8 @@ class Finding(Frozen):
     verdict: Verdict
     claims: tuple[Claim, ...] = ()
     related: tuple[str, ...] = ()
+    explanation: str = ""
+    source: Literal["rules", "model"] = "rules"
 
 
 def fingerprint(host: str, metric: str, subject: str) -> str:

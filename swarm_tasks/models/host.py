@@ -20,6 +20,7 @@ class HostFacts(Frozen):
         os: As a person would name it, such as `Debian GNU/Linux 12`.
         tools: Names of the tools that this machine can run.
         unavailable: The other tools, with the reason.
+        role: What it is among others, such as `web`; empty where nobody said.
     """
 
     host: HostName
@@ -35,6 +36,7 @@ class HostFacts(Frozen):
     started: Moment
     tools: tuple[str, ...] = ()
     unavailable: dict[str, str] = Field(default_factory=dict[str, str])
+    role: str = ""
 
 
 class Beat(Frozen):

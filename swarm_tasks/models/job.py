@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import Field, field_validator, model_validator
 
 from swarm_tasks.models.base import Frozen, HostName, Moment, Name
+from swarm_tasks.models.charge import Allowance
 from swarm_tasks.models.policy import Policy, SweepCall
 
 QUESTION_LIMIT = 8_000
@@ -15,6 +16,10 @@ QUESTION_LIMIT = 8_000
 
 DEADLINE_LIMIT_SECONDS = 86_400.0
 """The longest deadline: a day. A message that is being worked on is kept back for longer."""
+
+IMAGE_COUNT_LIMIT = 4
+IMAGE_LIMIT_CHARACTERS = 4 << 20
+"""The longest image URL, `data:` ones included: each agent's model is sent all of them."""
 
 JOB_ID_PATTERN = r"^[0-9a-z]{6,40}$"
 
@@ -71,6 +76,7 @@ class Job(Frozen):
     created: Moment
     deadline_seconds: float = Field(gt=0)
     asked_by: str = ""
+    allowance: Allowance = Allowance()
 
 
 class HostTask(Frozen):
@@ -79,6 +85,8 @@ class HostTask(Frozen):
     Args:
         part: Unique in the job; also the name under which the ledger keeps it.
         deadline_at: Unix time in seconds on the store's clock, which all share.
+        allowance: What all model calls of the whole job may cost.
+        images: How many images the job carries; the store has them once for all parts.
     """
 
     job: str = Field(pattern=JOB_ID_PATTERN)
@@ -89,6 +97,8 @@ class HostTask(Frozen):
     brain: BrainChoice = BrainChoice.RULES
     policy: Policy = Policy()
     deadline_at: float
+    allowance: Allowance = Allowance()
+    images: int = Field(default=0, ge=0)
 
 
 class AuditRequest(Frozen):
@@ -100,6 +110,8 @@ class AuditRequest(Frozen):
         deadline_seconds: None takes the setting.
         slot: Which schedule asks, so that two beats ask once; empty for anybody else.
         slot_seconds: For how long another request of the same slot is a repeat.
+        allowance: What all model calls of the job may cost; unset takes the setting's.
+        img: Images that belong to the question, as `data:image/…;base64,` or `https:` URLs.
     """
 
     question: str = Field(default="", max_length=QUESTION_LIMIT)
@@ -110,6 +122,8 @@ class AuditRequest(Frozen):
     asked_by: str = ""
     slot: str = ""
     slot_seconds: float = Field(default=0.0, ge=0)
+    allowance: Allowance = Allowance()
+    img: tuple[str, ...] = Field(default=(), max_length=IMAGE_COUNT_LIMIT)
 
     @field_validator("hosts")
     @classmethod
@@ -119,6 +133,16 @@ class AuditRequest(Frozen):
         if files:
             raise ValueError(f"{files[0]} names a file: only the command line reads files")
         return hosts
+
+    @field_validator("img")
+    @classmethod
+    def _image_urls(cls, images: tuple[str, ...]) -> tuple[str, ...]:
+        for image in images:
+            if not image.startswith(("data:image/", "https://")):
+                raise ValueError("an image is a `data:image/…;base64,` or an `https:` URL")
+            if len(image) > IMAGE_LIMIT_CHARACTERS:
+                raise ValueError(f"an image is longer than {IMAGE_LIMIT_CHARACTERS:,} characters")
+        return images
 
 
 def new_job_id() -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
-from swarm_tasks.models.base import Frozen, HostName, Moment, Name
+from swarm_tasks.models.base import Frozen, HostName, JsonScalar, Moment, Name
+from swarm_tasks.models.charge import Charge, added
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Finding
 
@@ -37,6 +39,10 @@ class StopReason(StrEnum):
     STEPS = "steps"
     DEADLINE = "deadline"
     OUTPUT = "output"
+    TOKENS = "tokens"
+    COST = "cost"
+    MALFORMED = "malformed"
+    MODEL = "model"
     CANCELLED = "cancelled"
     ERROR = "error"
     DARK = "dark"
@@ -55,15 +61,29 @@ class Usage(Frozen):
 
     def plus(self, other: Usage) -> Usage:
         """Both together; wall time is not added, since parts run side by side."""
-        unknown = self.cost_usd is None or other.cost_usd is None
         return Usage(
             tool_calls=self.tool_calls + other.tool_calls,
             llm_calls=self.llm_calls + other.llm_calls,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
-            cost_usd=None if unknown else (self.cost_usd or 0.0) + (other.cost_usd or 0.0),
+            cost_usd=added(self.cost_usd, other.cost_usd),
             wall_seconds=max(self.wall_seconds, other.wall_seconds),
         )
+
+    @classmethod
+    def of(cls, charges: Iterable[Charge]) -> Usage:
+        """What these calls of models took."""
+        usage = cls()
+        for charge in charges:
+            usage = usage.plus(
+                cls(
+                    llm_calls=charge.calls,
+                    prompt_tokens=charge.prompt_tokens,
+                    completion_tokens=charge.completion_tokens,
+                    cost_usd=charge.cost_usd,
+                )
+            )
+        return usage
 
 
 class NotSeen(Frozen):
@@ -75,8 +95,24 @@ class NotSeen(Frozen):
     remedy: str = ""
 
 
+class Measured(Frozen):
+    """One value that the rules read, healthy or not: what hosts are compared by."""
+
+    metric: str
+    subject: str
+    value: JsonScalar
+
+
 class HostReport(Frozen):
-    """One part's answer: one specialist on one host. Failure is an answer too."""
+    """One part's answer: one specialist on one host. Failure is an answer too.
+
+    Args:
+        question: What this agent was asked, where it differs from the job's question.
+        degraded: Why the rules answered though a model was asked for; empty if they did not.
+        answer: The agent's own words; empty for rules.
+        measured: Every value that the rules read in the evidence.
+        charges: What its model calls took.
+    """
 
     job: str
     part: str
@@ -92,6 +128,11 @@ class HostReport(Frozen):
     not_seen: tuple[NotSeen, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
+    question: str = ""
+    degraded: str = ""
+    answer: str = ""
+    measured: tuple[Measured, ...] = ()
+    charges: tuple[Charge, ...] = ()
 
 
 class Coverage(Frozen):

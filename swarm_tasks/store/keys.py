@@ -33,6 +33,9 @@ class Key:
 
 JOB = Key("job:{job}", "hash", "result", "a job: what was asked, its counts, its report")
 PART = Key("part:{job}:{part}", "hash", "result", "a part: its task, state, attempt and report")
+STEPS = Key("steps:{job}:{part}", "list", "result", "what a part's agent did so far, step by step")
+SPENT = Key("spent:{job}", "hash", "result", "what all model calls of a job have cost so far")
+IMAGES = Key("images:{job}", "list", "result", "the images that belong to a job's question")
 EVENTS = Key("events:{job}", "stream", "result", "what happens in a job, as it happens")
 ANSWER = Key("answer:{call}", "list", "result", "the answer to one tool called from afar")
 SLOT = Key("slot:{schedule}", "string", "result", "a scheduled audit was asked for just now")
@@ -51,7 +54,21 @@ UNACKED_INDEX = Key("unacked_index:{owner}", "zset", "for ever", "since when; as
 UNACKED_MUTEX = Key("unacked_mutex:{owner}", "string", "sweep", "who looks through them now")
 
 ALL = (
-    *(JOB, PART, EVENTS, ANSWER, SLOT, BEAT, CONTROLS, FACTS, RAISED, SAMPLES),
+    *(
+        JOB,
+        PART,
+        STEPS,
+        SPENT,
+        IMAGES,
+        EVENTS,
+        ANSWER,
+        SLOT,
+        BEAT,
+        CONTROLS,
+        FACTS,
+        RAISED,
+        SAMPLES,
+    ),
     *(JOBS, OPEN, HOSTS, UNACKED, UNACKED_INDEX, UNACKED_MUTEX),
 )
 

@@ -1,0 +1,27 @@
+"""The way to a model that the settings name: a router over HTTP, litellm here, or none."""
+
+from __future__ import annotations
+
+from swarm_tasks.brain.model import Model
+from swarm_tasks.config import Settings
+from swarm_tasks.models.charge import Tier
+
+
+def open_model(settings: Settings, tier: Tier) -> Model | None:
+    """The model of a tier, or None where the settings name none.
+
+    It belongs to the event loop that first uses it; whoever opens it closes it. Nothing is
+    asked of the network yet, and what a way needs is imported only here.
+
+    Raises:
+        SettingsError: The way that is set cannot be taken, such as litellm not being installed.
+    """
+    if settings.router_url:
+        from swarm_tasks.brain.router import RouterModel
+
+        return RouterModel(settings, tier)
+    if settings.model is not None:
+        from swarm_tasks.brain.direct import DirectModel
+
+        return DirectModel(settings, tier)
+    return None
