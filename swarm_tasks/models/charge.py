@@ -11,7 +11,7 @@ from swarm_tasks.models.base import Frozen
 
 
 class Tier(StrEnum):
-    """Which kind of model: one that plans and joins, or a fast and cheap one a host's agents use."""
+    """Which kind of model: the one that plans and joins, or the fast and cheap one of agents."""
 
     ORCHESTRATOR = "orchestrator"
     WORKER = "worker"

@@ -35,6 +35,7 @@ JOB = Key("job:{job}", "hash", "result", "a job: what was asked, its counts, its
 PART = Key("part:{job}:{part}", "hash", "result", "a part: its task, state, attempt and report")
 STEPS = Key("steps:{job}:{part}", "list", "result", "what a part's agent did so far, step by step")
 SPENT = Key("spent:{job}", "hash", "result", "what all model calls of a job have cost so far")
+CHARGES = Key("charges:{job}", "list", "result", "what planning and joining a job took of a model")
 IMAGES = Key("images:{job}", "list", "result", "the images that belong to a job's question")
 EVENTS = Key("events:{job}", "stream", "result", "what happens in a job, as it happens")
 ANSWER = Key("answer:{call}", "list", "result", "the answer to one tool called from afar")

@@ -13,12 +13,15 @@ from typing import Literal
 
 from swarm_tasks.errors import JobError, UnknownName
 from swarm_tasks.models.base import Frozen, Moment, now_utc
+from swarm_tasks.models.charge import Charge
 from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.job import HostTask, Job
 from swarm_tasks.models.report import HostReport, JobStatus, Report
 from swarm_tasks.store import keys, scripts
+from swarm_tasks.store.bill import Bill, Spent
 from swarm_tasks.store.commands import Commands, Pipeline
 from swarm_tasks.store.events import STREAM_LENGTH, add_event
+from swarm_tasks.store.steps import Steps
 
 LIFE_AFTER_DEADLINE_SECONDS = 3600
 """A job is kept at least this long past its deadline, however short results are kept."""
@@ -88,6 +91,8 @@ class Ledger:
         self._ttl = ttl_seconds
         self._claim = client.register_script(scripts.CLAIM)
         self._close_part = client.register_script(scripts.CLOSE_PART)
+        self._bill = Bill(client)
+        self.steps = Steps(client)
         self._close_job = client.register_script(scripts.CLOSE_JOB)
 
     def now(self) -> float:
@@ -95,8 +100,18 @@ class Ledger:
         seconds, microseconds = self.client.time()
         return seconds + microseconds / 1e6
 
-    def open(self, job: Job, tasks: Sequence[HostTask], deadline_at: float) -> None:
-        """Write down a job and its parts, before anything is sent."""
+    def open(
+        self,
+        job: Job,
+        tasks: Sequence[HostTask],
+        deadline_at: float,
+        images: Sequence[str] = (),
+    ) -> None:
+        """Write down a job and its parts, before anything is sent.
+
+        Args:
+            images: URLs that belong to the question, kept once for all parts.
+        """
         pipe = self.client.pipeline(transaction=True)
         key = keys.JOB.at(job=job.id)
         asked_at = deadline_at - job.deadline_seconds
@@ -115,6 +130,9 @@ class Ledger:
         pipe.expire(key, life)
         for task in tasks:
             self._open_part(pipe, job.id, task, life)
+        if images:
+            pipe.rpush(keys.IMAGES.at(job=job.id), *images)
+            pipe.expire(keys.IMAGES.at(job=job.id), life)
         pipe.sadd(keys.OPEN.at(), job.id)
         # By the store's clock, like all that several machines compare.
         pipe.zadd(keys.JOBS.at(), {job.id: asked_at})
@@ -173,6 +191,7 @@ class Ledger:
                     keys.PART.at(job=report.job, part=report.part),
                     keys.JOB.at(job=report.job),
                     keys.EVENTS.at(job=report.job),
+                    keys.STEPS.at(job=report.job, part=report.part),
                 ],
                 args=[
                     "" if attempt is None else attempt,
@@ -279,6 +298,22 @@ class Ledger:
             self.record(job)
             return None
         return Report.model_validate_json(text)
+
+    def spent(self, job: str) -> Spent:
+        """What all model calls of a job took until now."""
+        return self._bill.spent(job)
+
+    def charge_job(self, job: str, charge: Charge) -> None:
+        """Count calls that belong to the job as a whole, such as planning."""
+        self._bill.charge(job, charge)
+
+    def job_charges(self, job: str) -> tuple[Charge, ...]:
+        """What the job as a whole took, beside its parts."""
+        return self._bill.of_job(job)
+
+    def images(self, job: str) -> tuple[str, ...]:
+        """The images that belong to a job's question."""
+        return tuple(self.client.lrange(keys.IMAGES.at(job=job), 0, -1))
 
     def open_jobs(self) -> tuple[str, ...]:
         """Every job that is not closed."""

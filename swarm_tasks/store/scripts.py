@@ -13,13 +13,55 @@ local now = redis.call('TIME')
 return {attempt, tonumber(now[1]), tonumber(now[2])}
 """
 
+_COUNT = """
+-- Adds calls to what a job has spent. A call whose price is unknown is counted as such.
+local function count(spent, tokens, calls, dollars, life)
+  if calls == '0' then return end
+  redis.call('HINCRBY', spent, 'tokens', tokens)
+  redis.call('HINCRBY', spent, 'calls', calls)
+  if dollars == '' then redis.call('HINCRBY', spent, 'unpriced', calls)
+  else redis.call('HINCRBYFLOAT', spent, 'cost_usd', dollars) end
+  redis.call('PEXPIRE', spent, life)
+end
+"""
+
+SAVE_STEPS = (
+    _COUNT
+    + """
+-- KEYS: part, steps, spent.  ARGV: attempt, tokens, calls, dollars ('' for unknown), steps ...
+-- Answer: 1, or 0 where another attempt runs the part or it is closed.
+local part = redis.call('HMGET', KEYS[1], 'state', 'attempt')
+local life = redis.call('PTTL', KEYS[1])
+if life > 0 then count(KEYS[3], ARGV[2], ARGV[3], ARGV[4], life) end
+if part[1] ~= 'running' or part[2] ~= ARGV[1] then return 0 end
+for at = 5, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[at]) end
+redis.call('PEXPIRE', KEYS[2], life)
+return 1
+"""
+)
+
+CHARGE = (
+    _COUNT
+    + """
+-- KEYS: job, spent, charges.  ARGV: tokens, calls, dollars ('' for unknown), charge.
+local life = redis.call('PTTL', KEYS[1])
+if life <= 0 then return 0 end
+count(KEYS[2], ARGV[1], ARGV[2], ARGV[3], life)
+redis.call('RPUSH', KEYS[3], ARGV[4])
+redis.call('PEXPIRE', KEYS[3], life)
+return 1
+"""
+)
+
 CLOSE_PART = """
--- KEYS: part, job, events.  ARGV: attempt ('' takes any), report, event, status, stream length.
+-- KEYS: part, job, events, steps.
+-- ARGV: attempt ('' takes any), report, event, status, stream length.
 -- A part closes once: the first to close it wins, and only the newest attempt may.
 local part = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if not part[1] or part[1] == 'closed' then return 0 end
 if ARGV[1] ~= '' and part[2] ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'closed', 'status', ARGV[4], 'report', ARGV[2])
+redis.call('UNLINK', KEYS[4])
 redis.call('HINCRBY', KEYS[2], 'closed', 1)
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'event', ARGV[3])
 return 1
