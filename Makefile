@@ -6,8 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --require-hashes --no-deps
+ROUTER_VENV := .venv-router
+ROUTER_BIN := $(ROUTER_VENV)/bin
 
-.PHONY: audit up test unit lint types floors browser wheel check bench compose-test lock clean help
+.PHONY: audit up test unit lint types floors browser wheel check bench router-test \
+  compose-test lock clean help
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -26,6 +29,9 @@ unit: $(VENV)/.dev ## The quick rung alone
 
 browser: $(VENV)/.dev ## The report in a real browser
 	$(BIN)/python -m pytest -m browser $(ARGS)
+
+router-test: $(VENV)/.dev $(ROUTER_VENV)/.runtime ## A real LiteLLM Proxy in front of scripted models
+	HOSTSWARM_TEST_ROUTER=$(abspath $(ROUTER_BIN)/hostswarm) $(BIN)/python -m pytest -m router tests/acceptance $(ARGS)
 
 compose-test: $(VENV)/.dev ## The fleet in containers; needs Docker, see docs/compose.md
 	HOSTSWARM_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose $(ARGS)
@@ -63,15 +69,23 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(INSTALL) -r requirements-dev.lock
 	@touch $@
 
+# LiteLLM Proxy is large and wants other versions of some packages: it has a place of its own.
+$(ROUTER_VENV)/.runtime: requirements-router.lock pyproject.toml
+	@test -x $(ROUTER_BIN)/python || $(PYTHON) -m venv $(ROUTER_VENV)
+	@$(subst $(BIN),$(ROUTER_BIN),$(INSTALL)) -r requirements-router.lock
+	@$(subst $(BIN),$(ROUTER_BIN),$(PIP)) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
 # Names, versions and hashes only: no index address is written.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-  --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml build.in --extra flower
+  --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml build.in
 
 lock: ## Resolve the dependencies anew (needs uv)
 	@echo 'setuptools>=77' > build.in
-	$(LOCK) -o requirements.lock
-	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --extra flower -o requirements.lock
+	$(LOCK) --extra flower --extra litellm --group dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --extra router -o requirements-router.lock
 	@rm build.in
 
 clean: ## Remove what was made
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(ROUTER_VENV) build dist *.egg-info

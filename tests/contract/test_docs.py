@@ -197,7 +197,7 @@ def test_the_readme_says_why_each_dependency_is_there() -> None:
     project = tomllib.loads(named("pyproject.toml"))
     wanted = [
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["flower"],
+        *(one for extra in project["project"]["optional-dependencies"].values() for one in extra),
         *project["dependency-groups"]["dev"],
     ]
     names = {re.split(r"[\[<>=~;]", one)[0] for one in wanted}
