@@ -17,7 +17,7 @@ kept alive. Several agents have a role each: `Script(roles=(role("a", "^alpha/",
 None, …)))`; a role's pattern is searched in the `user` field and in the system's and users' text.
 `model_script.py` says what a role, a turn and a fault can do and which placeholders an answer may
 hold; `model_form.py` what is refused with 400 as OpenAI and vLLM refuse it. Usage is counted over
-the whole request, see `model_replies.py`.
+the whole request, see `model_talk.py`.
 
 `server.play(script)` changes the script, `forget()` clears the record and the tally, `kill()`,
 `restart()`, `freeze()` and `thaw()` do to the process what they say; the URL stays the same. The
@@ -46,9 +46,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from swarm_tasks.guarded import Guarded
-from tests.support.model_replies import COUNT, counter
+from tests.support.model_playback import Playback, Tally
 from tests.support.model_script import Script
-from tests.support.model_wire import Playback, Tally, Wire
+from tests.support.model_talk import COUNT, counter
+from tests.support.model_wire import Wire
 from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).parent.parent.parent
