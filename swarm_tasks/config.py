@@ -21,65 +21,14 @@ from pydantic_settings import (
 from swarm_tasks.environment import ENV_PREFIX, Environment, SecretFiles
 from swarm_tasks.errors import SettingsError
 from swarm_tasks.measures import measures
-from swarm_tasks.models.base import Frozen, HostName
+from swarm_tasks.models.base import HostName
 from swarm_tasks.models.charge import Allowance, Price, Tier
-from swarm_tasks.models.job import (
-    DEADLINE_LIMIT_SECONDS,
-    AuditRequest,
-    BrainChoice,
-    Specialist,
-)
+from swarm_tasks.models.job import DEADLINE_LIMIT_SECONDS, Specialist
 from swarm_tasks.models.policy import Checks, Limits, Override, Policy
+from swarm_tasks.models.schedule import Schedule
 from swarm_tasks.specialists import shipped_specialists
 
 CONFIG_NAME = "hostswarm.toml"
-
-
-class Schedule(Frozen):
-    """An audit that beat asks for again and again: every so often, or by a cron line.
-
-    Args:
-        every_seconds: The period; or …
-        cron: … five fields: minute, hour, day of month, month, day of week (UTC).
-    """
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")
-    every_seconds: float | None = Field(default=None, ge=10)
-    cron: str | None = None
-    question: str = ""
-    hosts: tuple[str, ...] = ()
-    specialists: tuple[str, ...] = ()
-    deadline_seconds: float | None = Field(default=None, gt=0, le=DEADLINE_LIMIT_SECONDS)
-    brain: BrainChoice = BrainChoice.AUTO
-    budget_usd: float | None = Field(default=None, ge=0)
-    max_tokens: int | None = Field(default=None, ge=0)
-
-    @field_validator("cron")
-    @classmethod
-    def _five_fields(cls, value: str | None) -> str | None:
-        if value is not None and len(value.split()) != 5:
-            raise ValueError("a cron line has five fields, such as `0 3 * * *`")
-        return value
-
-    def model_post_init(self, context: object, /) -> None:
-        """Check that exactly one way to say when is there."""
-        if (self.every_seconds is None) == (self.cron is None):
-            raise ValueError("say either every_seconds or cron")
-
-    def request(self) -> AuditRequest:
-        """The audit that this schedule asks for."""
-        return AuditRequest(
-            question=self.question,
-            hosts=self.hosts,
-            specialists=self.specialists,
-            deadline_seconds=self.deadline_seconds,
-            brain=self.brain,
-            allowance=Allowance(budget_usd=self.budget_usd, max_tokens=self.max_tokens),
-            asked_by=f"schedule {self.name}",
-            slot=self.name,
-            # A cron line fires at most once a minute; a period may come a little early.
-            slot_seconds=50.0 if self.every_seconds is None else 0.9 * self.every_seconds,
-        )
 
 
 class Settings(BaseSettings):

@@ -8,7 +8,7 @@ from typing import Any
 from celery.schedules import crontab, schedule
 
 from swarm_tasks import contracts, routing
-from swarm_tasks.config import Schedule
+from swarm_tasks.models.schedule import Schedule
 
 
 def beat_schedule(schedules: Iterable[Schedule]) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -59,6 +61,43 @@ class Specialist(Frozen):
         return self
 
 
+class PlanLine(Frozen):
+    """One thing that a planner wants looked at.
+
+    A part belongs to the line with its specialist and its question.
+
+    Args:
+        hosts: As the planner named them: names, globs, `role:NAME`, or `all`.
+        parts: How many agents came of it.
+        question: What each of them is asked.
+        why: The planner's reason, in a line.
+    """
+
+    hosts: tuple[str, ...]
+    parts: int = Field(ge=0)
+    specialist: Name
+    question: str
+    why: str = ""
+
+
+class Plan(Frozen):
+    """How a job was broken into its parts.
+
+    Args:
+        by: The default plan is every specialist on every host, with the job's own question.
+        why: The planner's reason as a whole; for the default plan, why it was taken.
+        lines: What a model planned; the default plan has none.
+        notes: What of a model's plan was left out or added, and why: for people.
+        degraded: Why the default plan stands in for a model's; empty if none was to be asked.
+    """
+
+    by: Literal["default", "model"] = "default"
+    why: str = ""
+    lines: tuple[PlanLine, ...] = ()
+    notes: tuple[str, ...] = ()
+    degraded: str = ""
+
+
 class Job(Frozen):
     """One question to some hosts.
 
@@ -66,6 +105,7 @@ class Job(Frozen):
         hosts: Every host that was asked, sorted; each will be accounted for.
         specialists: Names, in the order of the report.
         deadline_seconds: From `created`; what is not closed by then is reported as it stands.
+        plan: How it was broken into parts; None for a job of an older version.
     """
 
     id: str = Field(pattern=JOB_ID_PATTERN)
@@ -77,6 +117,7 @@ class Job(Frozen):
     deadline_seconds: float = Field(gt=0)
     asked_by: str = ""
     allowance: Allowance = Allowance()
+    plan: Plan | None = None
 
 
 class HostTask(Frozen):
@@ -104,6 +145,8 @@ class HostTask(Frozen):
 class AuditRequest(Frozen):
     """What a producer, beat or the command line asks for: a job not yet planned.
 
+    `budget_usd` and `max_tokens` may also be given as they are, without `allowance` around them.
+
     Args:
         hosts: Names or globs; empty means the whole fleet.
         specialists: Names; empty means all.
@@ -124,6 +167,18 @@ class AuditRequest(Frozen):
     slot_seconds: float = Field(default=0.0, ge=0)
     allowance: Allowance = Allowance()
     img: tuple[str, ...] = Field(default=(), max_length=IMAGE_COUNT_LIMIT)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounds_without_their_table(cls, value: Any) -> Any:
+        """Producers write `budget_usd=0.5`, as the settings and schedules do."""
+        if not isinstance(value, Mapping):
+            return value
+        given = dict(cast(Mapping[str, Any], value))
+        bounds = {name: given.pop(name) for name in Allowance.model_fields if name in given}
+        if bounds and "allowance" in given:
+            raise ValueError(f"say {' and '.join(bounds)} once: here or in `allowance`")
+        return {**given, "allowance": bounds} if bounds else given
 
     @field_validator("hosts")
     @classmethod

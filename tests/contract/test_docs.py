@@ -19,10 +19,11 @@ from pydantic import BaseModel
 from typer.core import TyperGroup
 
 from orchestrator.surfaces.cli import app
-from swarm_tasks.config import Schedule, Settings, default_state_dir, load_settings
+from swarm_tasks.config import Settings, default_state_dir, load_settings
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.job import Specialist
 from swarm_tasks.models.policy import Checks, Override, SweepCall
+from swarm_tasks.models.schedule import Schedule
 from swarm_tasks.store import keys
 from tests.support import documents
 from tests.support.documents import DOCUMENTS, REPOSITORY, blocks, named, rows

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from swarm_tasks.config import Schedule, Settings, find_config, load_settings, unknown_variables
+from swarm_tasks.config import Settings, find_config, load_settings, unknown_variables
 from swarm_tasks.errors import SettingsError
 from swarm_tasks.models.job import DEADLINE_LIMIT_SECONDS
+from swarm_tasks.models.schedule import Schedule
 
 Write = Callable[[str], Path]
 
