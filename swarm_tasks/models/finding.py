@@ -35,6 +35,11 @@ class Verdict(StrEnum):
     UNVERIFIABLE = "unverifiable"
     UNSUPPORTED = "unsupported"
 
+    @property
+    def counts(self) -> bool:
+        """Whether what has this verdict stands: no check withdrew it."""
+        return self in (Verdict.VERIFIED, Verdict.UNVERIFIABLE)
+
 
 class EvidenceRef(Frozen):
     """Where in which evidence a claim's value stands.
@@ -100,6 +105,16 @@ class Finding(Frozen):
     related: tuple[str, ...] = ()
     explanation: str = ""
     source: Literal["rules", "model"] = "rules"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is told as a fact. A model's word is one only once it was measured again."""
+        return self.verdict is Verdict.VERIFIED or (self.verdict.counts and not self.opinion)
+
+    @property
+    def opinion(self) -> bool:
+        """Whether a model says so and nothing has withdrawn or confirmed it: a note."""
+        return self.source == "model" and self.verdict is Verdict.UNVERIFIABLE
 
 
 def fingerprint(host: str, metric: str, subject: str) -> str:

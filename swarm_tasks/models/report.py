@@ -8,10 +8,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from swarm_tasks.models.across import Action, Cause, Outlier, Pattern
 from swarm_tasks.models.base import Frozen, HostName, JsonScalar, Moment, Name
-from swarm_tasks.models.charge import Charge, added
+from swarm_tasks.models.charge import Allowance, Charge, added
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Finding
+from swarm_tasks.models.job import Plan
 
 REPORT_SCHEMA = "hostswarm.report/1"
 
@@ -154,6 +156,10 @@ class PartLine(Frozen):
 
     Args:
         started: When the agent began; None where it never did.
+        question: What this agent was asked, where it differs from the job's question.
+        answer: The agent's own words; a number in them that was never measured is taken out.
+        degraded: Why the rules answered though a model was asked for; empty if they did not.
+        usage: What it took.
     """
 
     specialist: Name
@@ -165,6 +171,10 @@ class PartLine(Frozen):
     tool_calls: int = 0
     ruled_out: tuple[str, ...] = ()
     not_seen: tuple[NotSeen, ...] = ()
+    question: str = ""
+    answer: str = ""
+    degraded: str = ""
+    usage: Usage = Usage()
 
 
 class HostLine(Frozen):
@@ -173,6 +183,8 @@ class HostLine(Frozen):
     Args:
         specialists: Those that answered.
         last_seen: When its worker last gave a sign of life, where known.
+        role: What it is among others; empty where nobody said.
+        usage: What all its parts took.
     """
 
     host: HostName
@@ -184,11 +196,35 @@ class HostLine(Frozen):
     seconds: float = 0.0
     platform: str = ""
     last_seen: Moment | None = None
+    role: str = ""
+    usage: Usage = Usage()
     parts: tuple[PartLine, ...] = ()
 
 
+class Degraded(Frozen):
+    """Somebody who was to think with a model and went on without one.
+
+    Args:
+        step: An agent on a host, the job's planning, or the joining of its reports.
+        host: The agent's; empty for the other two.
+        reason: Why, in a few words.
+    """
+
+    step: Literal["agent", "planning", "synthesis"]
+    host: str = ""
+    specialist: str = ""
+    reason: str
+
+
 class JobLine(Frozen):
-    """The head of a report: which job it answers."""
+    """The head of a report: which job it answers.
+
+    Args:
+        brain: `rules` if no model was asked for or used, `llm` if all who wanted one had it,
+            `degraded` if any of them went on without.
+        allowance: What its model calls might cost together.
+        plan: How it was broken into its parts; None for a job of an older version.
+    """
 
     id: str
     question: str
@@ -198,10 +234,24 @@ class JobLine(Frozen):
     brain: Literal["rules", "llm", "degraded"]
     deadline_seconds: float
     cancelled: bool = False
+    allowance: Allowance = Allowance()
+    plan: Plan | None = None
 
 
 class Report(Frozen):
-    """The answer to a job: what `audit --json` prints."""
+    """The answer to a job: what `audit --json` prints.
+
+    Args:
+        summary_source: Who wrote the summary: code, from the counts, or a model.
+        patterns: The same trouble on several hosts, gravest first.
+        causes: What several findings likely come from.
+        outliers: Hosts unlike their peers, furthest off first.
+        actions: What to do, in this order.
+        charges: What each model of each tier took.
+        degraded: Who was to think with a model and went on without.
+        prose_removed: How many numbers were taken out of the words of models, since nothing
+            that was measured carries them.
+    """
 
     schema_: Literal["hostswarm.report/1"] = Field(default=REPORT_SCHEMA, alias="schema")
     job: JobLine
@@ -211,6 +261,14 @@ class Report(Frozen):
     evidence: tuple[Evidence, ...]
     summary: str
     usage: Usage
+    summary_source: Literal["rules", "model"] = "rules"
+    patterns: tuple[Pattern, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    outliers: tuple[Outlier, ...] = ()
+    actions: tuple[Action, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    degraded: tuple[Degraded, ...] = ()
+    prose_removed: int = 0
 
     def to_json(self, indent: int | None = 2) -> str:
         """The report as the contract's JSON text."""

@@ -578,7 +578,7 @@ def _poisoned(model: Model) -> Model:
         free = field.annotation in FREE and not field.metadata
         filled[field.alias or name] = _poison(getattr(model, name), free=free)
     # A pattern, an enum or a literal keeps its value: such a report would be refused on arrival.
-    if "source" in filled:
+    if isinstance(filled.get("source"), list):
         filled["source"] = tuple(f"{HOSTILE}{one}" for one in filled["source"])
     if "ruled_out" in filled:
         filled["ruled_out"] = tuple(f"{HOSTILE}{one}" for one in filled["ruled_out"])
