@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from swarm_tasks.brain.base import Answer, ToolSheet
+from swarm_tasks.brain.base import Answer, Asked, Step, ToolSheet, Transcript
+from swarm_tasks.errors import SettingsError
 from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.charge import summed
 from swarm_tasks.models.event import Event
 from swarm_tasks.models.evidence import Evidence, ToolCall
 from swarm_tasks.models.finding import Severity
 from swarm_tasks.models.job import HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason, Usage
+from swarm_tasks.store.bill import Spent
 from workers.blocking import in_thread
-from workers.loop import Agent, Budget, Ending
-from workers.rules.brain import RulesBrain
+from workers.loop import Agent, Budget, Save
+from workers.merge import Thought, merged
+from workers.rules.brain import Review, RulesBrain
 from workers.rules.judge import Raised
 from workers.rules.rule import Rule
+from workers.thinker import NO_MODEL, Thinker
 from workers.tools.access import Machine
 from workers.tools.registry import Outcome, Registry
 from workers.verify import recheck, standing
@@ -38,6 +43,25 @@ class Investigated:
     cleared: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One go at a part.
+
+    Args:
+        number: 1 for the first.
+        steps: What earlier attempts did.
+        save: Keeps steps for the next one.
+        spent: What the job's model calls have cost so far.
+        images: URLs that belong to the job's question.
+    """
+
+    number: int = 1
+    steps: tuple[Step, ...] = ()
+    save: Save | None = None
+    spent: Spent = field(default_factory=Spent)
+    images: tuple[str, ...] = ()
+
+
 class Investigator:
     """What a host needs to work on parts.
 
@@ -47,6 +71,7 @@ class Investigator:
         machine: The machine that the tools read.
         tell: Takes a job's id and an event of its progress.
         keep: Takes each successful outcome, for the host's history.
+        thinker: Where agents get a model from; None where rules do all.
         tools_at_once: How many tools may run on this host at the same time, over all agents.
     """
 
@@ -57,6 +82,7 @@ class Investigator:
         machine: Machine,
         tell: Callable[[str, Event], None],
         keep: Callable[[Outcome], None],
+        thinker: Thinker | None = None,
         tools_at_once: int = 6,
     ) -> None:
         self.registry = registry
@@ -64,52 +90,113 @@ class Investigator:
         self._machine = machine
         self._tell = tell
         self._keep = keep
+        self._thinker = thinker
         self._slots = asyncio.Semaphore(tools_at_once)
         self._sheets: dict[str, ToolSheet] = {}
 
-    async def investigate(self, task: HostTask, seconds: float, raised: Raised) -> Investigated:
-        """Work on one part for at most `seconds`."""
+    async def investigate(
+        self, task: HostTask, seconds: float, raised: Raised, attempt: Attempt | None = None
+    ) -> Investigated:
+        """Work on one part for at most `seconds`: the rules' sweep, then a model if one is wanted.
+
+        Whatever becomes of the model, the rules have answered before it begins.
+        """
+        attempt = attempt or Attempt()
         started, clock = now_utc(), time.monotonic()
-        brain = RulesBrain(self.registry, self._rules, raised)
-        calls = _Calls(self, task)
-        agent = Agent(
-            task=task,
-            brain=brain,
-            sheets=self.sheets(task.specialist.tools),
-            call_tool=calls.call,
-            budget=Budget(seconds=seconds - min(CHECK_SECONDS, seconds * CHECK_SHARE)),
+        rules = RulesBrain(self.registry, self._rules, raised)
+        hands = _Hands(self, task)
+        end = clock + seconds - min(CHECK_SECONDS, seconds * CHECK_SHARE)
+        ending = await Agent(
+            Transcript(task=task, steps=attempt.steps),
+            rules,
+            hands,
+            Budget(seconds=end - clock),
             tell=lambda event: self._tell(task.job, event),
-        )
-        ending = await agent.run()
-        review = brain.review(ending.transcript)
-        answer = ending.answer or Answer(
-            findings=review.findings, ruled_out=review.ruled_out, not_seen=review.not_seen
-        )
+            attempt=attempt.number,
+        ).run()
+        swept = rules.review(ending.transcript)
+        thought = Thought()
+        if ending.answer is not None and self._thinker is not None and self._thinker.wanted(task):
+            thought = await self._think(rules, swept, ending.transcript, hands, attempt, end)
+        transcript = thought.transcript or ending.transcript
+        review = rules.review(transcript) if thought.transcript else swept
         findings, again = await recheck(
-            answer.findings,
-            ending.transcript.evidence,
-            brain,
-            calls.call,
+            merged(review.findings, thought.answer),
+            transcript.evidence,
+            rules,
+            hands.call,
             min(CHECK_SECONDS, seconds - (time.monotonic() - clock)),
         )
+        wall = time.monotonic() - clock
         report = HostReport(
             job=task.job,
             part=task.part,
             host=task.host,
             specialist=task.specialist.name,
             status=HostStatus.ANSWERED if ending.answer else HostStatus.FAILED,
-            stop=ending.stop,
-            reason=_why(ending),
+            stop=thought.stop or ending.stop,
+            reason="" if ending.answer else f"{ending.why}; what it had seen by then is reported",
             started=started,
-            seconds=time.monotonic() - clock,
+            seconds=wall,
             findings=findings,
-            ruled_out=answer.ruled_out,
-            not_seen=answer.not_seen,
-            evidence=(*ending.transcript.evidence, *again),
-            usage=Usage(tool_calls=calls.made, wall_seconds=time.monotonic() - clock),
+            ruled_out=tuple(dict.fromkeys((*review.ruled_out, *thought.answer.ruled_out))),
+            not_seen=(*review.not_seen, *thought.answer.not_seen),
+            evidence=(*transcript.evidence, *again),
+            usage=Usage.of(thought.charges).model_copy(
+                update={"tool_calls": hands.made, "wall_seconds": wall}
+            ),
+            question=task.question,
+            degraded=thought.degraded,
+            answer=thought.answer.text,
+            measured=review.measured,
+            charges=summed(thought.charges),
         )
         stands = standing(findings)
         return Investigated(report, stands, review.cleared | (set(review.raised) - set(stands)))
+
+    async def _think(
+        self,
+        rules: RulesBrain,
+        swept: Review,
+        transcript: Transcript,
+        hands: _Hands,
+        attempt: Attempt,
+        end: float,
+    ) -> Thought:
+        """Let a model go on from the rules' sweep; or why none did."""
+        assert self._thinker is not None  # noqa: S101 - the caller looked
+        task = transcript.task
+        try:
+            brain = await self._thinker.brain(rules, swept, attempt.images)
+        except SettingsError as error:
+            return Thought(degraded=str(error))
+        if brain is None:
+            return Thought(degraded=NO_MODEL)
+        fresh = transcript.steps[len(attempt.steps) :]
+        if attempt.save is not None and fresh:
+            await attempt.save(fresh)
+        ending = await Agent(
+            transcript,
+            brain,
+            hands,
+            Budget(
+                steps=self._thinker.steps,
+                seconds=max(end - time.monotonic(), 0.0),
+                tokens=self._thinker.tokens,
+                allowance=task.allowance,
+            ),
+            tell=lambda event: self._tell(task.job, event),
+            save=attempt.save,
+            spent=attempt.spent,
+            attempt=attempt.number,
+        ).run()
+        return Thought(
+            transcript=ending.transcript,
+            answer=ending.answer or Answer(),
+            stop=ending.stop,
+            degraded=ending.why,
+            charges=ending.charges,
+        )
 
     def sheets(self, names: tuple[str, ...]) -> tuple[ToolSheet, ...]:
         """What a brain is told of these tools; names that the catalog lacks are left out."""
@@ -131,15 +218,26 @@ class Investigator:
         return outcome
 
 
-class _Calls:
-    """One part's tool calls, counted."""
+class _Hands:
+    """One part's way to the host's tools, counted."""
 
     def __init__(self, investigator: Investigator, task: HostTask) -> None:
+        self.sheets = investigator.sheets(task.specialist.tools)
         self._investigator = investigator
         self._task = task
         self.made = 0
 
+    def readable(self, asked: Asked) -> ToolCall:
+        """The call with its arguments checked and its defaults filled in.
+
+        Raises:
+            UsageError: The tool takes no such arguments.
+        """
+        arguments = self._investigator.registry.get(asked.tool).parse_arguments(asked.arguments)
+        return ToolCall(tool=asked.tool, arguments=arguments.model_dump(mode="json"))
+
     async def call(self, call: ToolCall, call_id: str) -> Evidence:
+        """Call one tool and keep its answer as evidence."""
         self.made += 1
         outcome = await self._investigator.outcome(call)
         return evidence_of(outcome, call_id, self._task.host, self._task.specialist.name)
@@ -175,15 +273,3 @@ def failed_report(task: HostTask, stop: StopReason, reason: str) -> HostReport:
         stop=stop,
         reason=reason,
     )
-
-
-def _why(ending: Ending) -> str:
-    match ending.stop:
-        case StopReason.ANSWERED:
-            return ""
-        case StopReason.DEADLINE:
-            return "did not finish by the deadline; what it had seen by then is reported"
-        case StopReason.STEPS:
-            return "used up its steps; what it had seen by then is reported"
-        case _:
-            return f"stopped: {ending.stop.value}; what it had seen by then is reported"

@@ -3,18 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from swarm_tasks.brain.base import Answer, Brain, Step, ToolSheet, Transcript
+from swarm_tasks.brain.base import (
+    Answer,
+    Asked,
+    Brain,
+    CallTools,
+    Decision,
+    Mind,
+    Reply,
+    Step,
+    ToolSheet,
+    Transcript,
+    Unusable,
+)
+from swarm_tasks.errors import ModelError, UsageError
 from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.charge import Allowance, Charge
 from swarm_tasks.models.event import Event, EventKind
-from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
-from swarm_tasks.models.job import HostTask
+from swarm_tasks.models.evidence import Evidence, ToolCall
 from swarm_tasks.models.report import StopReason
+from swarm_tasks.store.bill import Spent
+from workers.paging import PAGE_TOOL, page_of
 
 CallTool = Callable[[ToolCall, str], Awaitable[Evidence]]
 """Calls one tool under a call id. Never raises for a tool's own failure."""
+
+Save = Callable[[Sequence[Step]], Awaitable[Spent]]
+"""Keeps steps for another attempt; what the whole job has spent by then."""
+
+
+class Hands(Protocol):
+    """What an agent can do on its host."""
+
+    sheets: tuple[ToolSheet, ...]
+
+    def readable(self, asked: Asked) -> ToolCall:
+        """The call with its arguments checked and its defaults filled in.
+
+        Raises:
+            UsageError: The tool takes no such arguments.
+        """
+        ...
+
+    async def call(self, call: ToolCall, call_id: str) -> Evidence:
+        """Call one tool. Never raises for a tool's own failure."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,55 +59,79 @@ class Budget:
     """What an agent may spend before it is stopped.
 
     Args:
-        steps: Turns of the loop.
-        output_bytes: Evidence gathered, as JSON.
-        seconds: Wall time.
+        steps: Turns of this agent's brain, those of earlier attempts among them.
+        output_bytes: Evidence gathered, as text.
+        seconds: Wall time of this attempt.
+        tokens: Prompt and completion tokens of this agent; None sets no bound.
+        malformed: Decisions that could not be acted on; one more ends the agent.
+        allowance: What all agents of the job may cost together.
     """
 
     steps: int = 12
     output_bytes: int = 8 << 20
     seconds: float = 300.0
+    tokens: int | None = None
+    malformed: int = 3
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an agent ended. The transcript is there in any case; an answer only if it gave one."""
+    """How an agent ended. The transcript is there in any case; an answer only if it gave one.
+
+    Args:
+        why: What stopped it, for people; empty after an answer.
+    """
 
     stop: StopReason
     transcript: Transcript
     answer: Answer | None = None
+    why: str = ""
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """What its model calls took, the last one among them."""
+        made = [step.charge for step in self.transcript.steps]
+        made.append(self.answer.charge if self.answer else None)
+        return tuple(charge for charge in made if charge is not None)
 
 
 class Agent:
     """One specialist at work on its host.
 
     Args:
-        task: What it was asked.
+        transcript: Its task, and what was done so far: by another brain, or another attempt.
         brain: What decides.
-        sheets: The tools that it may use.
-        call_tool: How a tool is called on this host.
+        hands: What it can do.
         budget: What it may spend.
         tell: Takes each event of its progress.
+        save: Keeps each step; None for work that is as well begun anew.
+        spent: What the job has spent before.
+        attempt: Which attempt at the part this is; it stands in the ids of its calls.
     """
 
     def __init__(
         self,
-        task: HostTask,
+        transcript: Transcript,
         brain: Brain,
-        sheets: Sequence[ToolSheet],
-        call_tool: CallTool,
+        hands: Hands,
         budget: Budget,
         tell: Callable[[Event], None],
+        save: Save | None = None,
+        spent: Spent | None = None,
+        attempt: int = 1,
     ) -> None:
-        self.transcript = Transcript(task=task)
+        self.transcript = transcript
         self._brain = brain
-        self._sheets = tuple(sheets)
-        self._allowed = {sheet.name for sheet in sheets}
-        self._call_tool = call_tool
+        self._hands = hands
+        self._allowed = {sheet.name for sheet in hands.sheets}
         self._budget = budget
         self._tell = tell
-        self._bytes = 0
-        self._calls = 0
+        self._save = save
+        self._spent = spent or Spent()
+        self._attempt = attempt
+        self._numbered = len(transcript.evidence)
+        self._bytes = _size(transcript.evidence)
 
     async def run(self) -> Ending:
         """Step until the brain answers or the budget is spent.
@@ -79,80 +140,133 @@ class Agent:
         """
         try:
             async with asyncio.timeout(self._budget.seconds):
-                while (stop := self._spent()) is None:
+                while (over := self._over()) is None:
                     answer = await self.step()
                     if answer is not None:
                         return Ending(StopReason.ANSWERED, self.transcript, answer)
+                stop, why = over
         except TimeoutError:
-            stop = StopReason.DEADLINE
-        return Ending(stop, self.transcript)
+            stop, why = StopReason.DEADLINE, "did not finish by the deadline"
+        except ModelError as error:
+            stop, why = StopReason.MODEL, str(error)
+        return Ending(stop, self.transcript, why=why)
 
     async def step(self) -> Answer | None:
         """Act on one decision; the answer, if that is what was decided."""
-        decision = await self._brain.decide(self.transcript, self._sheets)
+        decision: Decision = await self._brain.decide(self.transcript, self._hands.sheets)
         if isinstance(decision, Answer):
             return decision
-        await self._act(decision.calls)
+        try:
+            if isinstance(decision, Unusable):
+                self._append(
+                    Step(
+                        by=self._brain.mind,
+                        said=decision.said,
+                        problem=decision.problem,
+                        charge=decision.charge,
+                    )
+                )
+            else:
+                await self._act(decision)
+        finally:
+            # Also when time runs out among the tools: what has answered is kept.
+            if self._save is not None and self.transcript.steps:
+                self._spent = await self._save(self.transcript.steps[-1:])
         return None
 
-    def _spent(self) -> StopReason | None:
-        """The one place where steps and output are counted against the budget."""
-        if len(self.transcript.steps) >= self._budget.steps:
-            return StopReason.STEPS
-        return StopReason.OUTPUT if self._bytes > self._budget.output_bytes else None
+    def _over(self) -> tuple[StopReason, str] | None:
+        """The one place where all that an agent may spend is held against its budget."""
+        budget, mine = self._budget, self._own_steps()
+        if len(mine) >= budget.steps:
+            return StopReason.STEPS, f"used up its {budget.steps} steps"
+        if self._bytes > budget.output_bytes:
+            return StopReason.OUTPUT, f"gathered more than {budget.output_bytes:,} bytes"
+        bad = [step for step in mine if step.malformed]
+        if len(bad) > budget.malformed:
+            return StopReason.MALFORMED, f"could not be understood: {_problem(bad[-1])}"
+        charges = [step.charge for step in mine if step.charge is not None]
+        tokens = sum(charge.prompt_tokens + charge.completion_tokens for charge in charges)
+        if budget.tokens is not None and tokens >= budget.tokens:
+            return StopReason.TOKENS, f"used up its {budget.tokens:,} tokens"
+        bound = budget.allowance.exceeded(self._spent.tokens, self._spent.cost_usd)
+        return (StopReason.COST, bound) if bound else None
 
-    async def _act(self, calls: tuple[ToolCall, ...]) -> None:
+    def _own_steps(self) -> list[Step]:
+        return [step for step in self.transcript.steps if step.by is self._brain.mind]
+
+    def _append(self, step: Step) -> None:
+        self.transcript = self.transcript.then(step)
+
+    async def _act(self, decision: CallTools) -> None:
         """Call the tools at the same time; keep what has answered even if time runs out."""
-        running = {asyncio.ensure_future(self._one(call, self._next_id())): call for call in calls}
+        under_way: dict[tuple[str, str], asyncio.Task[Evidence]] = {}
+        replies = [self._begin(asked, under_way) for asked in decision.calls]
         try:
-            await asyncio.wait(running)
+            if under_way:
+                await asyncio.wait(under_way.values())
         finally:
-            for task in running:
+            for task in under_way.values():
                 task.cancel()
-            await asyncio.wait(running)
-            answered = [
-                (call, task.result())
-                for task, call in running.items()
+            if under_way:
+                await asyncio.wait(under_way.values())
+            done = {
+                task: task.result()
+                for task in under_way.values()
                 if not task.cancelled() and task.exception() is None
-            ]
-            step = Step(
-                calls=tuple(call for call, _ in answered),
-                evidence=tuple(evidence for _, evidence in answered),
+            }
+            self._bytes += _size(done.values())
+            self._append(
+                Step(
+                    by=self._brain.mind,
+                    replies=tuple(
+                        reply
+                        if isinstance(reply, Reply)
+                        else Reply(asked=asked, call_id=done[reply].call_id)
+                        for asked, reply in zip(decision.calls, replies, strict=True)
+                        if isinstance(reply, Reply) or reply in done
+                    ),
+                    evidence=tuple(done.values()),
+                    said=decision.said,
+                    charge=decision.charge,
+                )
             )
-            self.transcript = self.transcript.then(step)
-        for task in running:
+        for task in under_way.values():
             task.result()
 
-    def _next_id(self) -> str:
-        self._calls += 1
-        return f"{self.transcript.task.part}#{self._calls}"
-
-    async def _one(self, call: ToolCall, call_id: str) -> Evidence:
+    def _begin(
+        self, asked: Asked, under_way: dict[tuple[str, str], asyncio.Task[Evidence]]
+    ) -> Reply | asyncio.Task[Evidence]:
+        """A reply that is at hand already, or the running call that will be one."""
+        if asked.problem:
+            return Reply(asked=asked, problem=asked.problem)
+        if asked.tool == PAGE_TOOL:
+            return page_of(self.transcript, asked)
+        if self._brain.mind is Mind.RULES:
+            # What rules ask for and cannot have is evidence too: it was not seen.
+            call = ToolCall(tool=asked.tool, arguments=asked.arguments)
+        elif asked.tool not in self._allowed:
+            problem = f"there is no tool {asked.tool!r} here; the tools are: "
+            return Reply(asked=asked, problem=problem + ", ".join(sorted(self._allowed)))
+        else:
+            try:
+                call = self._hands.readable(asked)
+            except UsageError as error:
+                return Reply(asked=asked, problem=str(error))
         known = self.transcript.answer_to(call)
         if known is not None:
-            return known
-        if call.tool not in self._allowed:
-            return self._refused(call, call_id)
+            return Reply(asked=asked, call_id=known.call_id)
+        name = (call.tool, repr(sorted(call.arguments.items())))
+        if name not in under_way:
+            self._numbered += 1
+            call_id = f"{self.transcript.task.part}#{self._attempt}.{self._numbered}"
+            under_way[name] = asyncio.ensure_future(self._one(call, call_id))
+        return under_way[name]
+
+    async def _one(self, call: ToolCall, call_id: str) -> Evidence:
         self._say(EventKind.TOOL_STARTED, call.tool)
-        evidence = await self._call_tool(call, call_id)
-        self._bytes += len(str(evidence.data))
+        evidence = await self._hands.call(call, call_id)
         self._say(EventKind.TOOL_ENDED, call.tool, evidence.status.value, evidence.seconds)
         return evidence
-
-    def _refused(self, call: ToolCall, call_id: str) -> Evidence:
-        task = self.transcript.task
-        return Evidence(
-            call_id=call_id,
-            host=task.host,
-            specialist=task.specialist.name,
-            tool=call.tool,
-            arguments=call.arguments,
-            started=now_utc(),
-            seconds=0.0,
-            status=EvidenceStatus.FAILED,
-            reason=f"{call.tool} is not among this specialist's tools",
-            remedy=f"its tools are: {', '.join(sorted(self._allowed))}",
-        )
 
     def _say(self, kind: EventKind, tool: str, status: str = "", seconds: float = 0.0) -> None:
         task = self.transcript.task
@@ -168,3 +282,11 @@ class Agent:
                 seconds=seconds,
             )
         )
+
+
+def _size(evidence: Iterable[Evidence]) -> int:
+    return sum(len(str(item.data)) for item in evidence)
+
+
+def _problem(step: Step) -> str:
+    return step.problem or next(reply.problem for reply in step.replies if reply.problem)

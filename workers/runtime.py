@@ -79,6 +79,10 @@ class Runtime:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CLOSE_SECONDS)
 
+    def finally_run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what cleans up, after all else was refused."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(CLOSE_SECONDS)
+
     async def _supervise(self, group: str, work: Coroutine[Any, Any, T]) -> T | None:
         task = asyncio.ensure_future(work)
         with self._lock:

@@ -22,17 +22,20 @@ from swarm_tasks.models.evidence import ToolCall
 from swarm_tasks.models.job import JOB_ID_PATTERN, HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason
 from swarm_tasks.store import keys
+from swarm_tasks.store.bill import Spent
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
 from swarm_tasks.store.ledger import Claim, Ledger
 from swarm_tasks.store.presence import Presence
-from workers.facts import beat_now, gather_facts
+from workers.facts import beat_now, gather_facts, os_name
 from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
-from workers.investigate import Investigated, Investigator, evidence_of, failed_report
+from workers.investigate import Attempt, Investigated, Investigator, evidence_of, failed_report
 from workers.runtime import Runtime
+from workers.saving import StepKeeper
+from workers.thinker import Thinker
 from workers.tools.access import this_machine
 from workers.tools.book import rulebook, toolbook
 from workers.tools.registry import Outcome
@@ -76,8 +79,14 @@ class HostService:
         machine = this_machine(StoreHistory(self._history), settings.log_roots)
         self._registry = toolbook(settings.tool_modules)
         rules = rulebook(settings.tool_modules)
+        self._thinker = Thinker(settings, os_name())
         self._investigator = Investigator(
-            self._registry, rules, machine, tell=self._events.emit, keep=self._keep
+            self._registry,
+            rules,
+            machine,
+            tell=self._events.emit,
+            keep=self._keep,
+            thinker=self._thinker,
         )
         self.facts = gather_facts(settings.host, self._registry, machine, settings.role)
         self._heart = Heartbeat(
@@ -101,6 +110,7 @@ class HostService:
     def stopped(self) -> None:
         """Leave the fleet at once, rather than by silence."""
         self._heart.stop()
+        self._runtime.finally_run(self._thinker.close())
         self._runtime.close()
         try:
             self.presence.leave(self.settings.host, self.facts.instance)
@@ -138,8 +148,9 @@ class HostService:
         done: Investigated | None
         try:
             raised = self._patiently(self._history.raised)
+            attempt = self._attempt(task, claim)
             done = self._runtime.run(
-                task.job, self._investigator.investigate(task, seconds, raised)
+                task.job, self._investigator.investigate(task, seconds, raised, attempt)
             )
         except Exception as error:  # noqa: BLE001 - a part never raises: whatever broke is told
             logger("worker").exception("part %s of job %s broke", task.part, task.job)
@@ -152,6 +163,23 @@ class HostService:
         if self._patiently(lambda: self.ledger.close_part(report, claim.attempt)):
             self._patiently(lambda: self._history.remember(raised, cleared))
         return task.part
+
+    def _attempt(self, task: HostTask, claim: Claim) -> Attempt:
+        """What this attempt begins with; the rules need nothing of it.
+
+        Only steps towards a model's answer are kept: a sweep takes a second, and is better fresh.
+        """
+        if not self._thinker.wanted(task):
+            return Attempt(number=claim.attempt)
+        return Attempt(
+            number=claim.attempt,
+            steps=self._patiently(lambda: self.ledger.steps.load(task.job, task.part))
+            if claim.attempt > 1
+            else (),
+            save=StepKeeper(self.ledger, task, claim.attempt).save,
+            spent=self.ledger.spent(task.job) if task.allowance.bounded else Spent(),
+            images=self.ledger.images(task.job) if task.images else (),
+        )
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Do what needs the store, and again while it is away: work that is done must not be

@@ -9,9 +9,9 @@ from swarm_tasks.measures import measure
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
 from swarm_tasks.models.finding import Claim, Finding, Severity, Verdict
+from workers.comparing import compares
 from workers.loop import CallTool
 from workers.rules.brain import RulesBrain
-from workers.rules.judge import crosses
 
 
 async def recheck(
@@ -61,7 +61,12 @@ async def recheck(
 
 
 def judged(finding: Finding, fresh: Mapping[str, Evidence], brain: RulesBrain) -> Finding:
-    """The finding with the verdict that fresh evidence gives its first claim. Pure."""
+    """The finding with the verdict that fresh evidence gives its first claim. Pure.
+
+    What carries no claim, or one that its own evidence does not say, stays what it is.
+    """
+    if not finding.claims or finding.verdict is Verdict.UNSUPPORTED:
+        return finding
     claim = finding.claims[0]
     second = next((fresh[ref.call_id] for ref in claim.evidence if ref.call_id in fresh), None)
     answer = brain.answer_in(second) if second else None
@@ -79,7 +84,7 @@ def holds(claim: Claim, value: JsonScalar) -> bool:
     states = measure(claim.metric).states
     if states:
         return states.get(str(value)) == states.get(str(claim.value))
-    return crosses(float(value), claim.comparator, float(claim.value))
+    return compares(value, claim.comparator, claim.value)
 
 
 def _with(finding: Finding, claim: Claim) -> Finding:

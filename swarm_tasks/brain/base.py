@@ -111,14 +111,24 @@ class Transcript(Frozen):
         return {item.call_id: item for item in self.evidence}
 
     def answer_to(self, call: ToolCall) -> Evidence | None:
-        """What the host already said to this very call, or None."""
+        """What the host already said to this very call, or None.
+
+        Arguments are the same if they were written so, or mean the same with defaults filled in.
+        """
         for step in self.steps:
             for reply in step.replies:
-                asked = reply.asked
-                same = asked.tool == call.tool and asked.arguments == call.arguments
-                if same and reply.call_id:
-                    return self.by_id.get(reply.call_id)
+                if reply.asked.tool != call.tool or not reply.call_id:
+                    continue
+                item = self.by_id.get(reply.call_id)
+                if item and call.arguments in (reply.asked.arguments, item.arguments):
+                    return item
         return None
+
+    def of(self, mind: Mind) -> Transcript:
+        """The steps of one kind of brain alone."""
+        return Transcript(
+            task=self.task, steps=tuple(step for step in self.steps if step.by is mind)
+        )
 
     def then(self, step: Step) -> Transcript:
         """This transcript with one step more."""

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
-from swarm_tasks.brain.base import Answer, CallTools, Decision, ToolSheet, Transcript
+from swarm_tasks.brain.base import (
+    Answer,
+    Asked,
+    CallTools,
+    Decision,
+    Mind,
+    Step,
+    ToolSheet,
+    Transcript,
+    Unusable,
+)
+from swarm_tasks.errors import ArgumentError, ModelUnreachable
 from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.charge import Allowance, Charge, Tier
 from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
 from swarm_tasks.models.job import HostTask, Specialist
 from swarm_tasks.models.report import StopReason
+from swarm_tasks.store.bill import Spent
 from workers.loop import Agent, Budget, Ending
 
 TASK = HostTask(
@@ -28,8 +42,9 @@ SHEETS = (ToolSheet(name="nap", summary="Waits."), ToolSheet(name="gauge", summa
 class Scripted:
     """A brain that answers each turn from a function of the transcript."""
 
-    def __init__(self, decide: Callable[[Transcript], Decision]) -> None:
+    def __init__(self, decide: Callable[[Transcript], Decision], mind: Mind = Mind.MODEL) -> None:
         self._decide = decide
+        self.mind = mind
         self.seen: list[Transcript] = []
 
     async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
@@ -40,13 +55,21 @@ class Scripted:
 
 
 class Host:
-    """What the tools of a host would say; some never answer."""
+    """What the tools of a host would say; some never answer, some take no such arguments."""
+
+    sheets = SHEETS
 
     def __init__(self, size: int = 1) -> None:
         self.calls: list[str] = []
         self.ended: list[str] = []
         self.waiting = asyncio.Event()
         self._size = size
+
+    def readable(self, asked: Asked) -> ToolCall:
+        """The call with a default filled in; `{"bad": …}` is refused."""
+        if "bad" in asked.arguments:
+            raise ArgumentError(f"{asked.tool}: bad: not so", "its arguments are: turn, wait")
+        return ToolCall(tool=asked.tool, arguments={"unit": "s", **asked.arguments})
 
     async def call(self, call: ToolCall, call_id: str) -> Evidence:
         """One tool's answer; `{"wait": true}` takes for ever."""
@@ -70,26 +93,48 @@ class Host:
         )
 
 
+def agent_of(
+    decide: Callable[[Transcript], Decision],
+    host: Host | None = None,
+    budget: Budget | None = None,
+    events: list[Event] | None = None,
+    **more: Any,
+) -> Agent:
+    """An agent at its beginning."""
+    return Agent(
+        more.pop("transcript", Transcript(task=TASK)),
+        Scripted(decide, more.pop("mind", Mind.MODEL)),
+        host or Host(),
+        budget or Budget(),
+        (events if events is not None else []).append,
+        **more,
+    )
+
+
 def run(
     decide: Callable[[Transcript], Decision],
     host: Host | None = None,
     budget: Budget | None = None,
-) -> tuple[Ending, list[Event], Scripted]:
+    **more: Any,
+) -> tuple[Ending, list[Event], Agent]:
     events: list[Event] = []
-    brain = Scripted(decide)
-    agent = Agent(
-        task=TASK,
-        brain=brain,
-        sheets=SHEETS,
-        call_tool=(host or Host()).call,
-        budget=budget or Budget(),
-        tell=events.append,
+    agent = agent_of(decide, host, budget, events, **more)
+    return asyncio.run(agent.run()), events, agent
+
+
+def nap(**arguments: object) -> Asked:
+    return Asked(tool="nap", arguments=arguments)
+
+
+def charged(tokens: int = 100, cost_usd: float | None = 0.01) -> Charge:
+    return Charge(
+        tier=Tier.WORKER, model="m", prompt_tokens=tokens, completion_tokens=0, cost_usd=cost_usd
     )
-    return asyncio.run(agent.run()), events, brain
 
 
-def nap(**arguments: object) -> ToolCall:
-    return ToolCall(tool="nap", arguments=arguments)
+def _travelled(step: Step) -> Step:
+    """A step as it comes back from the store."""
+    return Step.model_validate_json(step.model_dump_json(exclude_defaults=True))
 
 
 def turn(transcript: Transcript) -> int:
@@ -105,15 +150,18 @@ def test_an_answer_ends_the_agent() -> None:
 
 
 def test_a_brain_sees_all_that_was_answered_so_far() -> None:
+    seen: list[int] = []
+
     def decide(transcript: Transcript) -> Decision:
+        seen.append(len(transcript.evidence))
         if turn(transcript) == 2:
             return Answer()
         return CallTools(calls=(nap(turn=turn(transcript)), nap(again=turn(transcript))))
 
-    ending, events, brain = run(decide)
-    assert [len(seen.evidence) for seen in brain.seen] == [0, 2, 4]
+    ending, events, _ = run(decide)
+    assert seen == [0, 2, 4]
     assert [item.call_id for item in ending.transcript.evidence] == [
-        f"alpha/napper#{number}" for number in (1, 2, 3, 4)
+        f"alpha/napper#1.{number}" for number in (1, 2, 3, 4)
     ]
     kinds = [event.kind for event in events]
     assert kinds.count(EventKind.TOOL_STARTED) == kinds.count(EventKind.TOOL_ENDED) == 4
@@ -122,41 +170,124 @@ def test_a_brain_sees_all_that_was_answered_so_far() -> None:
     }
 
 
+def test_the_calls_of_one_reply_run_at_the_same_time() -> None:
+    class Meeting(Host):
+        """Tools that answer only once two of them have been called."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.both = asyncio.Event()
+
+        async def call(self, call: ToolCall, call_id: str) -> Evidence:
+            """Wait for the other one."""
+            if len(self.calls) == 1:
+                self.both.set()
+            else:
+                self.calls.append("first")
+            await self.both.wait()
+            return await super().call(call, call_id)
+
+    ending, _, _ = run(
+        lambda seen: Answer() if seen.steps else CallTools(calls=(nap(), nap(other=True))),
+        Meeting(),
+        Budget(seconds=20),
+    )
+    assert ending.stop is StopReason.ANSWERED
+
+
 def test_a_brain_that_never_answers_is_stopped_at_its_budget_of_steps() -> None:
     host = Host()
     ending, _, _ = run(
         lambda transcript: CallTools(calls=(nap(turn=turn(transcript)),)), host, Budget(steps=5)
     )
-    assert ending.stop is StopReason.STEPS
-    assert ending.answer is None
+    assert (ending.stop, ending.answer, ending.why) == (
+        *(StopReason.STEPS, None),
+        "used up its 5 steps",
+    )
     assert len(ending.transcript.steps) == len(host.calls) == 5
+
+
+def test_only_the_steps_of_its_own_brain_are_held_against_an_agent() -> None:
+    swept = Transcript(task=TASK, steps=(Step(by=Mind.RULES), Step(by=Mind.RULES)))
+    ending, _, _ = run(
+        lambda transcript: CallTools(calls=(nap(turn=turn(transcript)),)),
+        budget=Budget(steps=2),
+        transcript=swept,
+    )
+    assert len(ending.transcript.steps) == 4
 
 
 def test_the_same_call_is_answered_from_the_transcript() -> None:
     host = Host()
-    ending, events, _ = run(lambda _: CallTools(calls=(nap(seconds=1),)), host, Budget(steps=4))
+    ending, events, _ = run(lambda _: CallTools(calls=(nap(turn=1),)), host, Budget(steps=4))
     assert ending.stop is StopReason.STEPS
-    assert host.calls == ["alpha/napper#1"]
-    assert {item.call_id for item in ending.transcript.evidence} == {"alpha/napper#1"}
-    assert len(ending.transcript.evidence) == 4
+    assert host.calls == ["alpha/napper#1.1"]
+    assert [item.call_id for item in ending.transcript.evidence] == ["alpha/napper#1.1"]
+    assert [step.replies[0].call_id for step in ending.transcript.steps] == host.calls * 4
     assert len(events) == 2
 
 
-def test_a_tool_that_is_not_the_specialist_s_is_refused_with_those_that_are() -> None:
+def test_a_call_that_spells_out_a_default_is_the_same_call() -> None:
     host = Host()
+    asked = [nap(turn=1), nap(turn=1, unit="s"), nap(turn=1, unit="ms")]
+    run(lambda seen: CallTools(calls=(asked[turn(seen)],)), host, Budget(steps=3))
+    assert len(host.calls) == 2
 
+
+def test_two_same_calls_in_one_reply_are_made_once() -> None:
+    host = Host()
+    ending, _, _ = run(
+        lambda seen: Answer() if seen.steps else CallTools(calls=(nap(), nap(), nap(turn=2))), host
+    )
+    (step,) = ending.transcript.steps
+    assert host.calls == ["alpha/napper#1.1", "alpha/napper#1.2"]
+    assert [reply.call_id for reply in step.replies] == [host.calls[0], *host.calls]
+    assert len(step.evidence) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Asked(tool="rm"), "there is no tool 'rm' here; the tools are: gauge, nap"),
+        (nap(bad=1), "nap: bad: not so: its arguments are: turn, wait"),
+        (Asked(tool="nap", problem="the arguments are no JSON"), "the arguments are no JSON"),
+        (Asked(tool="read_evidence", arguments={"call": "c7"}), "there is no result c7"),
+        (Asked(tool="read_evidence", arguments={"call": 7}), "call: Input should be a valid str"),
+    ],
+)
+def test_a_call_that_cannot_be_made_goes_back_with_the_reason(asked: Asked, said: str) -> None:
+    host = Host()
+    ending, events, _ = run(
+        lambda seen: Answer() if seen.steps else CallTools(calls=(asked, nap())), host
+    )
+    refused, napped = ending.transcript.steps[0].replies
+    assert said in refused.problem
+    assert napped.call_id == "alpha/napper#1.1"
+    assert ending.stop is StopReason.ANSWERED
+    assert {event.tool for event in events} == {"nap"}
+
+
+def test_what_rules_ask_for_and_cannot_have_is_evidence_of_that() -> None:
+    host = Host()
+    ending, _, _ = run(
+        lambda seen: Answer() if seen.steps else CallTools(calls=(Asked(tool="rm"),)),
+        host,
+        mind=Mind.RULES,
+    )
+    assert host.calls == [ending.transcript.evidence[0].call_id]
+
+
+@pytest.mark.parametrize("calls", [True, False])
+def test_what_cannot_be_understood_is_borne_three_times(calls: bool) -> None:
     def decide(transcript: Transcript) -> Decision:
-        return Answer() if transcript.steps else CallTools(calls=(ToolCall(tool="rm"), nap()))
+        if calls:
+            return CallTools(calls=(Asked(tool="rm"), Asked(tool="dd")))
+        return Unusable(said="hm", problem="it holds no JSON object")
 
-    ending, events, _ = run(decide, host)
-    refused, napped = ending.transcript.evidence
-    assert refused.status is EvidenceStatus.FAILED
-    assert refused.reason == "rm is not among this specialist's tools"
-    assert refused.remedy == "its tools are: gauge, nap"
-    assert refused.data is None
-    assert napped.status is EvidenceStatus.OK
-    assert host.calls == ["alpha/napper#2"]
-    assert "rm" not in {event.tool for event in events}
+    ending, _, _ = run(decide)
+    assert ending.stop is StopReason.MALFORMED
+    assert ending.why.startswith("could not be understood: ")
+    assert len(ending.transcript.steps) == 4
 
 
 def test_an_agent_that_gathers_too_much_is_stopped() -> None:
@@ -170,6 +301,73 @@ def test_an_agent_that_gathers_too_much_is_stopped() -> None:
     assert len(host.calls) == 3
 
 
+def test_an_agent_is_stopped_at_its_tokens() -> None:
+    ending, _, _ = run(
+        lambda seen: CallTools(calls=(nap(turn=turn(seen)),), charge=charged(400)),
+        budget=Budget(tokens=1_000),
+    )
+    assert (ending.stop, ending.why) == (StopReason.TOKENS, "used up its 1,000 tokens")
+    assert sum(charge.prompt_tokens for charge in ending.charges) == 1_200
+
+
+@pytest.mark.parametrize(
+    ("allowance", "spent", "why"),
+    [
+        (Allowance(max_tokens=500), Spent(tokens=500), "the job's 500 tokens are used up"),
+        (Allowance(budget_usd=0.5), Spent(cost_usd=0.5), "the job's budget of $0.5 is used up"),
+        (Allowance(budget_usd=0.5), Spent(cost_usd=None), "price is unknown"),
+    ],
+)
+def test_what_the_whole_job_has_spent_stops_each_of_its_agents(
+    allowance: Allowance, spent: Spent, why: str
+) -> None:
+    saved: list[Step] = []
+
+    async def save(steps: Sequence[Step]) -> Spent:
+        saved.extend(steps)
+        return spent if len(saved) == 2 else Spent()
+
+    ending, _, _ = run(
+        lambda seen: CallTools(calls=(nap(turn=turn(seen)),), charge=charged()),
+        budget=Budget(allowance=allowance),
+        save=save,
+    )
+    assert ending.stop is StopReason.COST
+    assert why in ending.why
+    assert tuple(saved) == ending.transcript.steps
+    before, _, _ = run(lambda _: Answer(), budget=Budget(allowance=allowance), spent=spent)
+    assert before.stop is StopReason.COST
+
+
+def test_another_attempt_goes_on_from_the_last_step_that_was_saved() -> None:
+    saved: list[Step] = []
+
+    async def save(steps: Sequence[Step]) -> Spent:
+        saved.extend(steps)
+        return Spent()
+
+    def decide(transcript: Transcript) -> Decision:
+        if turn(transcript) == 2 and len(saved) == 2 and not resumed:
+            raise ModelUnreachable("gone")
+        return CallTools(calls=(nap(turn=turn(transcript)),)) if turn(transcript) < 3 else Answer()
+
+    resumed = False
+    first, _, _ = run(decide, save=save)
+    assert (first.stop, first.why) == (StopReason.MODEL, "gone")
+    resumed, host = True, Host()
+    second, _, _ = run(
+        decide,
+        host,
+        save=save,
+        attempt=2,
+        transcript=Transcript(task=TASK, steps=tuple(map(_travelled, saved))),
+    )
+    assert second.stop is StopReason.ANSWERED
+    assert host.calls == ["alpha/napper#2.3"]
+    assert len(saved) == 3
+    assert len({item.call_id for item in second.transcript.evidence}) == 3
+
+
 def test_at_the_deadline_what_has_answered_is_kept_and_the_rest_is_ended() -> None:
     host = Host()
     ending, events, _ = run(
@@ -179,9 +377,10 @@ def test_at_the_deadline_what_has_answered_is_kept_and_the_rest_is_ended() -> No
     )
     assert ending.stop is StopReason.DEADLINE
     assert ending.answer is None
-    assert [call.arguments for call in ending.transcript.steps[0].calls] == [{}, {"quick": True}]
+    (step,) = ending.transcript.steps
+    assert [reply.asked.arguments for reply in step.replies] == [{}, {"quick": True}]
     assert [item.call_id for item in ending.transcript.evidence] == [
-        *("alpha/napper#1", "alpha/napper#3")
+        *("alpha/napper#1.1", "alpha/napper#1.3")
     ]
     assert sorted(host.ended) == sorted(host.calls)
     kinds = [event.kind for event in events]
@@ -190,25 +389,20 @@ def test_at_the_deadline_what_has_answered_is_kept_and_the_rest_is_ended() -> No
 
 def test_a_brain_that_thinks_too_long_is_stopped_too() -> None:
     class Thinker:
+        mind = Mind.MODEL
+
         async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
             """Think."""
             await asyncio.Event().wait()
             return Answer()
 
-    agent = Agent(TASK, Thinker(), SHEETS, Host().call, Budget(seconds=0.1), lambda event: None)
+    agent = Agent(Transcript(task=TASK), Thinker(), Host(), Budget(seconds=0.1), lambda event: None)
     assert asyncio.run(agent.run()).stop is StopReason.DEADLINE
 
 
 def test_cancelling_an_agent_ends_its_tools_and_keeps_what_they_said() -> None:
     host = Host()
-    agent = Agent(
-        TASK,
-        Scripted(lambda _: CallTools(calls=(nap(), nap(wait=True)))),
-        SHEETS,
-        host.call,
-        Budget(),
-        lambda event: None,
-    )
+    agent = agent_of(lambda _: CallTools(calls=(nap(), nap(wait=True))), host)
 
     async def cancelled() -> None:
         task = asyncio.ensure_future(agent.run())
@@ -219,20 +413,14 @@ def test_cancelling_an_agent_ends_its_tools_and_keeps_what_they_said() -> None:
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
     assert sorted(host.ended) == sorted(host.calls)
-    assert [item.call_id for item in agent.transcript.evidence] == ["alpha/napper#1"]
+    assert [item.call_id for item in agent.transcript.evidence] == ["alpha/napper#1.1"]
 
 
 def test_a_mistake_of_our_own_is_not_taken_for_an_answer() -> None:
-    async def broken(call: ToolCall, call_id: str) -> Evidence:
-        raise RuntimeError("ours")
+    class Broken(Host):
+        async def call(self, call: ToolCall, call_id: str) -> Evidence:
+            """Break."""
+            raise RuntimeError("ours")
 
-    agent = Agent(
-        TASK,
-        Scripted(lambda _: CallTools(calls=(nap(),))),
-        SHEETS,
-        broken,
-        Budget(),
-        lambda event: None,
-    )
     with pytest.raises(RuntimeError, match="ours"):
-        asyncio.run(agent.run())
+        run(lambda _: CallTools(calls=(nap(),)), Broken())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from swarm_tasks.brain.base import Step, Transcript
+from swarm_tasks.brain.base import Asked, Reply, Step, Transcript
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
 from swarm_tasks.models.finding import Finding, Verdict
@@ -41,8 +41,11 @@ def gauge(call_id: str, value: float | None) -> Evidence:
 
 
 def transcript(*evidence: Evidence) -> Transcript:
-    calls = tuple(ToolCall(tool=item.tool, arguments=item.arguments) for item in evidence)
-    return Transcript(task=TASK).then(Step(calls=calls, evidence=evidence))
+    replies = tuple(
+        Reply(asked=Asked(tool=item.tool, arguments=item.arguments), call_id=item.call_id)
+        for item in evidence
+    )
+    return Transcript(task=TASK).then(Step(replies=replies, evidence=evidence))
 
 
 def checked(second: float | None, *, seconds: float = 5.0, hangs: bool = False) -> Finding:

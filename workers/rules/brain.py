@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from swarm_tasks.brain.base import Answer, CallTools, Decision, ToolSheet, Transcript
+from swarm_tasks.brain.base import (
+    Answer,
+    Asked,
+    CallTools,
+    Decision,
+    Mind,
+    ToolSheet,
+    Transcript,
+)
 from swarm_tasks.log import logger
 from swarm_tasks.measures import measure
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
 from swarm_tasks.models.finding import Finding, Severity
 from swarm_tasks.models.job import HostTask, Specialist
 from swarm_tasks.models.policy import SweepCall
-from swarm_tasks.models.report import NotSeen
+from swarm_tasks.models.report import Measured, NotSeen
 from workers.rules.judge import Raised, judge, strongest
 from workers.rules.rule import Reading, Rule
 from workers.tools.registry import Registry
@@ -26,6 +34,7 @@ class Review:
     Args:
         digs: Calls worth making to show the cause of a finding, by its fingerprint.
         cleared: Fingerprints that were measured and are well.
+        measured: Every value that was read, healthy or not.
     """
 
     findings: tuple[Finding, ...]
@@ -33,6 +42,7 @@ class Review:
     not_seen: tuple[NotSeen, ...]
     digs: Mapping[str, tuple[ToolCall, ...]]
     cleared: frozenset[str] = field(default_factory=frozenset[str])
+    measured: tuple[Measured, ...] = ()
 
     @property
     def raised(self) -> dict[str, Severity]:
@@ -49,16 +59,18 @@ class RulesBrain:
         raised: What stood raised on this host after the last audit.
     """
 
+    mind = Mind.RULES
+
     def __init__(self, registry: Registry, rules: Iterable[Rule], raised: Raised) -> None:
         self._registry = registry
-        self._rules = tuple(rules)
+        self.all_rules = tuple(rules)
         self._raised = raised
 
     async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
         """The sweep first, then one closer look at each finding, then the answer."""
         sweep = [call for call in sweep_of(transcript.task) if not transcript.answer_to(call)]
         if sweep:
-            return CallTools(calls=tuple(sweep))
+            return CallTools(calls=tuple(map(Asked.of, sweep)))
         review = self.review(transcript)
         usable = {sheet.name for sheet in tools}
         digs = [
@@ -68,7 +80,7 @@ class RulesBrain:
             if call.tool in usable and not transcript.answer_to(call)
         ]
         if digs:
-            return CallTools(calls=tuple(_without_repeats(digs)))
+            return CallTools(calls=tuple(map(Asked.of, _without_repeats(digs))))
         return Answer(
             findings=review.findings, ruled_out=review.ruled_out, not_seen=review.not_seen
         )
@@ -81,6 +93,7 @@ class RulesBrain:
         healthy: dict[str, int] = {}
         cleared: set[str] = set()
         broken: list[NotSeen] = []
+        measured: dict[tuple[str, str], Measured] = {}
         for evidence in transcript.evidence:
             answer = self.answer_in(evidence)
             if answer is None:
@@ -93,6 +106,7 @@ class RulesBrain:
                     broken.append(_broken(rule, evidence, error))
                     continue
                 cleared |= judgement.cleared
+                measured |= {(one.metric, one.subject): one for one in judgement.measured}
                 if judgement.healthy and not judgement.findings:
                     healthy[rule.metric] = healthy.get(rule.metric, 0) + judgement.healthy
                 for finding, reading in judgement.findings:
@@ -107,6 +121,7 @@ class RulesBrain:
             not_seen=(*not_seen(transcript.evidence), *broken),
             digs=digs,
             cleared=frozenset(cleared - marks),
+            measured=tuple(measured.values()),
         )
 
     def answer_in(self, evidence: Evidence) -> Result | None:
@@ -119,14 +134,21 @@ class RulesBrain:
         """The specialist's rules about one tool's answers."""
         return tuple(
             rule
-            for rule in self._rules
+            for rule in self.all_rules
             if rule.tool == tool and (not specialist.rules or rule.name in specialist.rules)
         )
+
+    def readings(self, evidence: Evidence) -> Iterable[tuple[Rule, Reading]]:
+        """Every value in an evidence that a metric is known for, by whatever rule."""
+        answer = self.answer_in(evidence)
+        for rule in self.all_rules if answer is not None else ():
+            if rule.tool == evidence.tool:
+                yield from ((rule, reading) for reading in rule.readings(answer))
 
     def reading_again(self, finding: Finding, evidence: Evidence, answer: Result) -> Reading | None:
         """The reading in a fresh `answer` that is about the same thing as `finding`'s claim."""
         claim = finding.claims[0]
-        for rule in self._rules:
+        for rule in self.all_rules:
             if rule.tool == evidence.tool and rule.metric == claim.metric:
                 for reading in rule.readings(answer):
                     if reading.subject == claim.subject:

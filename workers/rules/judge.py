@@ -17,6 +17,7 @@ from swarm_tasks.models.finding import (
     fingerprint,
 )
 from swarm_tasks.models.policy import Limits, Policy
+from swarm_tasks.models.report import Measured
 from workers.rules.rule import Reading, Rule
 from workers.tools.spec import Result
 
@@ -42,12 +43,14 @@ class Judgement:
         healthy: How many readings were within their limits.
         silenced: How many an override told us to ignore.
         cleared: Fingerprints that were measured and are not raised.
+        measured: Every value that was read.
     """
 
     findings: tuple[tuple[Finding, Reading], ...] = ()
     healthy: int = 0
     silenced: int = 0
     cleared: frozenset[str] = field(default_factory=frozenset[str])
+    measured: tuple[Measured, ...] = ()
 
 
 def grade(
@@ -128,9 +131,11 @@ def judge(
     sha256 = evidence.sha256()
     findings: list[tuple[Finding, Reading]] = []
     cleared: set[str] = set()
+    measured: list[Measured] = []
     silenced = healthy = 0
     for reading in rule.readings(answer):
         mark = fingerprint(evidence.host, metric.name, reading.subject)
+        measured.append(Measured(metric=metric.name, subject=reading.subject, value=reading.value))
         limits = limits_for(metric, reading, policy, evidence.host)
         crossed = grade(reading.value, metric, limits, raised.get(mark)) if limits else None
         if crossed is None:
@@ -139,7 +144,9 @@ def judge(
             healthy += limits is not None
             continue
         findings.append((_finding(rule, metric, evidence, reading, crossed, mark, sha256), reading))
-    return Judgement(tuple(findings), healthy, silenced, frozenset(cleared))
+    return Judgement(
+        tuple(findings), healthy, silenced, frozenset(cleared), measured=tuple(measured)
+    )
 
 
 def _finding(

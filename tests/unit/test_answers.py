@@ -1,0 +1,191 @@
+"""What a model's words are taken for: findings that stand on evidence, or a reason to ask again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from swarm_tasks.brain.base import Answer, Unusable
+from swarm_tasks.models.finding import Severity, Verdict
+from tests.support.thinking import CHARGE, gauge, rules, step, swept, transcript
+from workers.answers import Reader
+from workers.forms import json_object, written_calls
+from workers.merge import merged
+
+GATHERED = transcript(step(gauge("g1", 97.25), gauge("g2", 12.0), gauge("g3", None)))
+
+
+def read(answer: object, *, lenient: bool = False) -> Answer | Unusable:
+    """The answer to a task whose gauges stand at 97.25 and 12."""
+    text = answer if isinstance(answer, str) else json.dumps(answer)
+    review = rules().review(GATHERED)
+    return Reader(rules(), GATHERED, review, lenient).read(text, CHARGE)
+
+
+def claiming(*claims: str, **more: Any) -> dict[str, Any]:
+    """An answer with one finding."""
+    return {"findings": [{"title": "The gauge is high", "claims": list(claims), **more}]}
+
+
+def good(answer: object) -> Answer:
+    found = read(answer)
+    assert isinstance(found, Answer), found
+    return found
+
+
+def bad(answer: object) -> str:
+    found = read(answer)
+    assert isinstance(found, Unusable), found
+    assert found.charge == CHARGE
+    return found.problem
+
+
+def test_a_claim_takes_its_subject_and_what_was_observed_from_the_evidence() -> None:
+    (finding,) = good(
+        claiming("cpu.busy_percent >= 90 @c1/busy_percent", subject="the disk", cause="It is old.")
+    ).findings
+    (claim,) = finding.claims
+    assert (claim.metric, claim.subject, claim.comparator) == (
+        *("cpu.busy_percent", "the gauge"),
+        ">=",
+    )
+    assert (claim.value, claim.observed, claim.unit) == (90, 97.25, "percent")
+    assert claim.verdict is Verdict.UNVERIFIABLE
+    assert claim.evidence[0].call_id == "g1"
+    assert claim.evidence[0].sha256 == GATHERED.evidence[0].sha256()
+    assert finding.subject == "the gauge"
+    assert (finding.source, finding.explanation) == ("model", "It is old.")
+
+
+def test_a_model_raises_notes_whatever_severity_it_writes() -> None:
+    answer = good(claiming("cpu.busy_percent > 10 @c2/busy_percent", severity="critical"))
+    assert answer.findings[0].severity is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    ("claim", "holds"),
+    [
+        ("cpu.busy_percent >= 97.25 @c1/busy_percent", True),
+        ("cpu.busy_percent>=90%@c1/busy_percent", True),
+        ("cpu.busy_percent > 97.25 @c1/busy_percent", False),
+        ("cpu.busy_percent == 97.3 percent @c1/busy_percent", True),
+        ("cpu.busy_percent = 97 @ c1/busy_percent", True),
+        ("cpu.busy_percent != 97 @c1/busy_percent", False),
+        ("cpu.busy_percent >= 90 @c2/busy_percent", False),
+        ("cpu.busy_percent <= 12 @c2/busy_percent", True),
+        ("cpu.busy_percent < 1,200 @c2/busy_percent", True),
+    ],
+)
+def test_a_claim_is_held_against_what_the_evidence_says(claim: str, holds: bool) -> None:
+    (finding,) = good(claiming(claim)).findings
+    expected = Verdict.UNVERIFIABLE if holds else Verdict.UNSUPPORTED
+    assert (finding.verdict, finding.claims[0].verdict) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    ("claim", "why"),
+    [
+        ("cpu.busy_percent >= 90 @c9/busy_percent", "c9 was never gathered"),
+        ("cpu.busy_percent >= 90 @c1/nowhere", "it stands at /busy_percent"),
+        ("cpu.busy_percent >= 90 @c1", "does not stand at the top of that result"),
+        ("cpu.busy_percent >= 90 @c3/busy_percent", "that result does not tell it"),
+        ("disk.used_percent >= 90 @c1/busy_percent", "that result does not tell it"),
+        ("made.up >= 90 @c1/busy_percent", "there is no metric made.up"),
+        ("cpu.busy_percent >= 90 bytes @c1/busy_percent", "is in percent, not in bytes"),
+        ("cpu.busy_percent >= nan @c1/busy_percent", "'nan' is no percent"),
+        ("cpu.busy_percent >= inf @c1/busy_percent", "'inf' is no percent"),
+        ("cpu.busy_percent >= lots @c1/busy_percent", "'lots' is no percent"),
+        ("the gauge is very high", "is not `METRIC COMPARATOR VALUE @RESULT/POINTER`"),
+        ("", "is not `METRIC"),
+        ("x" * 5_000, "is not `METRIC"),
+    ],
+)
+def test_a_claim_that_cannot_be_resolved_sends_the_answer_back(claim: str, why: str) -> None:
+    assert why in bad(claiming(claim))
+    assert "finding 1, claim 1: " in bad(claiming(claim))
+
+
+def test_after_it_was_told_an_unresolved_claim_marks_its_finding_instead() -> None:
+    answer = read(claiming("cpu.busy_percent >= 90 @c9/busy_percent"), lenient=True)
+    assert isinstance(answer, Answer)
+    (finding,) = answer.findings
+    assert (finding.verdict, finding.claims) == (Verdict.UNSUPPORTED, ())
+
+
+def test_evidence_that_was_never_gathered_cannot_be_pointed_to() -> None:
+    pointing = {"findings": [{"title": "Old", "see": ["c9"]}]}
+    assert "finding 1: c9 was never gathered" in bad(pointing)
+    (finding,) = good({"findings": [{"title": "Old", "see": ["c1"]}]}).findings
+    assert (finding.related, finding.claims) == (("g1",), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("All is well.", "it holds no JSON object"),
+        ("", "it holds no JSON object"),
+        ('{"answer": "cut', "it holds no JSON object"),
+        ("[1, 2]", "it holds no JSON object"),
+        ('{"findings": [{}]}', "findings.0.title: Field required"),
+        ({"findings": "none"}, "findings: Input should be a valid list"),
+        ({"findings": [{"title": "t", "severity": "awful"}]}, "findings.0.severity"),
+        ({"findings": [{"title": "t"}] * 51}, "findings: List should have at most 50"),
+        (claiming(*["x"] * 21), "findings.0.claims: List should have at most 20"),
+    ],
+)
+def test_what_is_no_answer_goes_back_with_the_reason(text: object, why: str) -> None:
+    assert why in bad(text)
+
+
+def test_an_answer_is_found_in_a_fence_and_past_thoughts() -> None:
+    wrapped = '<think>{"answer": "no"}</think>Here:\n```json\n{"answer": "yes"}\n```\nDone.'
+    assert good(wrapped).text == "yes"
+
+
+def test_control_and_bidi_characters_do_not_leave_the_host() -> None:
+    answer = good({"answer": "a\u202eb\x1b[31mc\u200b", "ruled_out": ["\x07x"]})
+    assert (answer.text, answer.ruled_out) == ("ab[31mc", ("x",))
+
+
+def test_what_was_not_seen_names_the_tool_where_it_is_one() -> None:
+    seen = good({"not_seen": ["gauge: no such file", "the other room", " "]}).not_seen
+    assert [(one.tool, one.reason) for one in seen] == [
+        ("gauge", "no such file"),
+        ("other", "the other room"),
+    ]
+
+
+def test_an_explanation_joins_the_finding_it_explains() -> None:
+    found, review = swept(97.0, 12.0)
+    text = json.dumps({"explained": {"f1": "A stuck valve.", "f7": "Nothing."}})
+    answer = Reader(rules(), found, review).read(text, CHARGE)
+    assert isinstance(answer, Answer)
+    (finding,) = merged(review.findings, answer)
+    assert (finding.explanation, finding.source) == ("A stuck valve.", "rules")
+    assert finding.severity is Severity.CRITICAL
+
+
+def test_a_model_cannot_take_back_what_the_rules_raised() -> None:
+    found, review = swept(97.0)
+    text = json.dumps(
+        claiming("cpu.busy_percent < 100 @c1/busy_percent", cause="Noise.", advice="Ignore it.")
+    )
+    answer = Reader(rules(), found, review).read(text, CHARGE)
+    assert isinstance(answer, Answer)
+    (finding,) = merged(review.findings, answer)
+    assert finding.severity is Severity.CRITICAL
+    assert finding.explanation == "Noise. Ignore it."
+    assert finding.advice == "Turn it down."
+
+
+def test_a_small_model_s_written_calls_are_read() -> None:
+    calls = [{"tool": "nap", "arguments": {"seconds": 1}}, {"x": 1}]
+    asked = written_calls(f"Sure. {json.dumps({'calls': calls})}")
+    assert [(one.tool, one.arguments, one.problem) for one in asked] == [
+        ("nap", {"seconds": 1}, ""),
+        ("", {}, "a call has no `tool`"),
+    ]
+    assert written_calls('{"answer": "none"}') == ()
+    assert json_object("no") is None

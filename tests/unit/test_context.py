@@ -1,0 +1,148 @@
+"""What is sent on when a conversation nears the window, and what is never left out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from swarm_tasks.brain.base import Asked, Mind
+from swarm_tasks.brain.model import Message
+from swarm_tasks.errors import ContextExceeded
+from swarm_tasks.models.evidence import Evidence
+from tests.support.thinking import gauge, step, transcript
+from workers.context import Conversation, fit
+from workers.forms import JsonForm, NativeForm
+from workers.paging import PAGE_CHARACTERS, page_of, plain, resolve, shortened, text_of
+
+OPENING: list[Message] = [
+    {"role": "system", "content": "orders"},
+    {"role": "user", "content": "the task"},
+]
+
+
+def summary(evidence: Evidence) -> str:
+    return f"folded {evidence.call_id}"
+
+
+def long_steps(count: int, words: int = 400) -> list[Evidence]:
+    return [gauge(f"g{at}", 50.0, note=f"note {at} " * words) for at in range(1, count + 1)]
+
+
+def shown(room: int, count: int = 4, scale: float = 1.0) -> Conversation:
+    seen = transcript(*(step(item) for item in long_steps(count)))
+    return fit(OPENING, seen, NativeForm(), summary, room, scale)
+
+
+def results(conversation: Conversation) -> list[str]:
+    return [
+        str(message["content"]) for message in conversation.messages if message["role"] == "tool"
+    ]
+
+
+def test_what_fits_is_sent_whole() -> None:
+    conversation = shown(100_000)
+    assert not conversation.partial
+    assert all(item.startswith(f"c{at} {{") for at, item in enumerate(results(conversation), 1))
+
+
+def test_older_answers_are_folded_first_and_the_oldest_of_them_first() -> None:
+    whole = shown(100_000).tokens
+    conversation = shown(int(whole * 0.7))
+    told = results(conversation)
+    assert told[:2] == ["c1 folded g1", "c2 folded g2"]
+    assert told[2].startswith("c3 {")
+    assert conversation.partial
+    assert conversation.tokens <= whole * 0.7
+
+
+def test_then_whole_steps_are_left_out_and_never_the_task_or_the_last_step() -> None:
+    last = shown(100_000, count=1).tokens
+    conversation = shown(last + 40, count=40)
+    assert list(conversation.messages[:2]) == OPENING
+    assert "earlier steps left out; they gathered: c1 gauge" in str(
+        conversation.messages[2]["content"]
+    )
+    assert results(conversation)[-1].startswith("c40 {")
+
+
+def test_at_worst_the_last_answer_is_cut_shorter() -> None:
+    last = shown(100_000, count=1).tokens
+    (told,) = results(shown(last // 2, count=1))
+    assert "characters left out" in told
+
+
+def test_what_cannot_fit_is_said() -> None:
+    with pytest.raises(ContextExceeded, match="and the model has room for 20"):
+        shown(20)
+
+
+def test_an_endpoint_that_counts_more_gets_less() -> None:
+    whole = shown(100_000).tokens
+    assert not shown(whole).partial
+    assert shown(whole, scale=1.5).partial
+
+
+def test_each_call_of_a_conversation_that_was_shortened_has_its_result() -> None:
+    for room in (300, 600, 1_000, 2_000, 4_000):
+        messages = shown(room, count=8).messages
+        asked = [call["id"] for one in messages for call in one.get("tool_calls", ())]
+        assert asked == [one["tool_call_id"] for one in messages if "tool_call_id" in one]
+
+
+def test_an_answer_s_head_and_tail_are_shown_with_a_note_between() -> None:
+    text = "".join(chr(97 + at % 26) for at in range(5_000))
+    cut = shortened(text, 1_000, "c3")
+    head, note, tail = cut.split("\n")
+    assert (head, tail) == (text[:700], text[-300:])
+    assert note == '[4000 of 5000 characters left out: read_evidence("c3", offset=700) reads on]'
+    assert shortened(text, 5_000, "c3") == text
+
+
+def test_the_whole_answer_can_be_read_page_by_page() -> None:
+    item = gauge("g1", 50.0, note="x" * 15_000)
+    seen = transcript(step(item))
+    pages: list[str] = []
+    while not pages or "characters more]" in pages[-1]:
+        arguments = {"call": "c1", "offset": PAGE_CHARACTERS * len(pages)}
+        pages.append(page_of(seen, Asked(tool="read_evidence", arguments=arguments)).page)
+    assert len(pages) == 3
+    assert "".join(page.rpartition("\n")[0] for page in pages) == text_of(item)
+    at_pointer = page_of(
+        seen, Asked(tool="read_evidence", arguments={"call": "c1", "pointer": "/busy_percent"})
+    )
+    assert at_pointer.page == "50.0\n[end]"
+    nowhere = page_of(
+        seen, Asked(tool="read_evidence", arguments={"call": "c1", "pointer": "/a/b"})
+    )
+    assert "leads nowhere at 'a'" in nowhere.problem
+
+
+@pytest.mark.parametrize(
+    ("pointer", "value"),
+    [("", {"a": [{"b/c": 1}], "": 2}), ("/a/0/b~1c", 1), ("/", 2), ("/a", [{"b/c": 1}])],
+)
+def test_pointers_are_those_of_rfc_6901(pointer: str, value: object) -> None:
+    assert resolve({"a": [{"b/c": 1}], "": 2}, pointer) == value
+
+
+@pytest.mark.parametrize("pointer", ["a", "/a/1", "/a/-", "/a/01", "/x", "/a/0/b~1c/d"])
+def test_a_pointer_that_leads_nowhere_is_said(pointer: str) -> None:
+    with pytest.raises(LookupError):
+        resolve({"a": [{"b/c": 1}], "": 2}, pointer)
+
+
+def test_tool_output_reaches_a_model_without_hidden_characters() -> None:
+    item = gauge("g1", 50.0, note="\u202e\x1b[2J\u200bé\ttab")
+    assert json.loads(text_of(item))["note"] == "\x1b[2Jé\ttab"
+    assert "\x1b" not in text_of(item)
+    assert plain("a\u2066b\ufeff\x00") == "ab"
+
+
+def test_both_forms_say_the_same() -> None:
+    seen = transcript(step(*long_steps(2, words=2)), step(gauge("g3", 1.0)))
+    native = fit(OPENING, seen, NativeForm(), summary, 10_000)
+    words = fit(OPENING, seen, JsonForm(), summary, 10_000)
+    told = "\n".join(str(message["content"]) for message in words.messages)
+    assert all(item in told for item in results(native))
+    assert Mind.MODEL is seen.steps[0].by

@@ -1,0 +1,209 @@
+"""A brain with a model behind it: what it is sent, and what its words are taken for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from swarm_tasks.brain.tokens import count
+
+from swarm_tasks.brain.base import CallTools, Decision, Mind, ToolSheet, Transcript, Unusable
+from swarm_tasks.brain.model import Message, Model, ModelReply, ModelRequest
+from swarm_tasks.errors import ContextExceeded, NoToolCalling
+from swarm_tasks.models.evidence import Evidence
+from workers.answers import Reader
+from workers.briefing import metrics_of, system_text, task_text
+from workers.context import Conversation, fit, message_tokens
+from workers.forms import Form, JsonForm, NativeForm
+from workers.paging import PAGE_SHEET, PAGE_TOOL
+from workers.rules.brain import Review, RulesBrain
+
+TRIES = 4
+"""How often one turn is put anew because the endpoint takes no tools or has a shorter window."""
+
+SHRINK = 0.6
+"""How much of the window is used where an endpoint says only that the prompt was too long."""
+
+LENIENT_AFTER = 2
+"""An answer whose claims cannot be resolved goes back this often; then they are marked instead."""
+
+LAST_TURN = "No calls are left: reply with the answer now."
+SUMMARY_READINGS = 6
+
+MOST_CALLS = 16
+"""Calls of one reply that are made; a model in a frenzy asks for hundreds."""
+
+NATIVE, JSON = NativeForm(), JsonForm()
+
+
+@dataclass(slots=True)
+class Habits:
+    """What was learnt of a model by asking it; shared by all agents of a process.
+
+    Args:
+        window_tokens: What it takes in all.
+        max_reply_tokens: What of that a reply may take.
+        json_calls: Whether it has to be told of tools in words.
+        may_change: Whether `json_calls` may be learnt, or was set.
+        scale: Tokens that the endpoint counted, over those counted here.
+    """
+
+    window_tokens: int
+    max_reply_tokens: int
+    json_calls: bool = False
+    may_change: bool = True
+    scale: float = 1.0
+
+    def learn(self, counted_there: int, counted_here: int) -> None:
+        """Take the endpoint's count as the measure, leaning on the newest."""
+        if counted_here > 0 and counted_there > 0:
+            newest = min(max(counted_there / counted_here, 0.5), 3.0)
+            self.scale = newest if self.scale == 1.0 else 0.5 * (self.scale + newest)
+
+
+class ModelBrain:
+    """Decides by asking a model.
+
+    Args:
+        model: Where it is asked.
+        habits: What is known of it.
+        rules: What reads values in evidence.
+        review: What the rules made of the sweep.
+        host_system: How the host describes its system.
+        seconds: How long one reply may take.
+        steps: How many turns the agent has, so that the last one is said to be the last.
+        images: URLs that belong to the question.
+    """
+
+    mind = Mind.MODEL
+
+    def __init__(
+        self,
+        model: Model,
+        habits: Habits,
+        rules: RulesBrain,
+        review: Review,
+        host_system: str,
+        seconds: float,
+        steps: int,
+        images: Sequence[str] = (),
+    ) -> None:
+        self._model = model
+        self._habits = habits
+        self._rules = rules
+        self._review = review
+        self._host_system = host_system
+        self._seconds = seconds
+        self._steps = steps
+        self._images = tuple(images)
+        self._openings: dict[str, list[Message]] = {}
+        self._opening_partial = False
+
+    async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
+        """Ask for the next calls or the answer.
+
+        Raises:
+            ModelError: It could not be asked.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                return await self._ask(transcript, tools)
+            except NoToolCalling:
+                if self._habits.json_calls or not self._habits.may_change:
+                    raise
+                self._habits.json_calls = True
+            except ContextExceeded as error:
+                window = error.limit or int(self._habits.window_tokens * SHRINK)
+                if window >= self._habits.window_tokens:
+                    window = int(self._habits.window_tokens * SHRINK)
+                self._habits.window_tokens = window
+        return await self._ask(transcript, tools)
+
+    async def _ask(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
+        form: Form = JSON if self._habits.json_calls else NATIVE
+        conversation, offered = self._conversation(transcript, tools, form)
+        reply = await self._model.complete(
+            ModelRequest(
+                messages=conversation.messages,
+                tools=offered,
+                max_tokens=self._habits.max_reply_tokens,
+                user=f"{transcript.task.host}/{transcript.task.specialist.name}",
+            ),
+            self._seconds,
+        )
+        if reply.charge.counted:
+            self._habits.learn(reply.charge.prompt_tokens, conversation.tokens)
+        return self._read(transcript, form, reply)
+
+    def _conversation(
+        self, transcript: Transcript, tools: Sequence[ToolSheet], form: Form
+    ) -> tuple[Conversation, list[dict[str, Any]]]:
+        """The messages, and the tools: with the one for paging once there is something to page."""
+        opening = self._opened(transcript, tools, form)
+        closing: list[Message] = []
+        if sum(1 for step in transcript.steps if step.by is Mind.MODEL) >= self._steps - 1:
+            closing.append({"role": "user", "content": LAST_TURN})
+        offered, paged = form.offered(tools), form.offered([*tools, PAGE_SHEET])
+        overhead = count(json.dumps(paged)) + sum(map(message_tokens, closing))
+        room = self._habits.window_tokens - self._habits.max_reply_tokens - overhead
+        found = fit(opening, transcript, form, self._summary, room, self._habits.scale)
+        if found.partial or self._opening_partial:
+            offered = paged
+        tokens = found.tokens + overhead
+        return Conversation([*found.messages, *closing], tokens, found.partial), offered
+
+    def _opened(
+        self, transcript: Transcript, tools: Sequence[ToolSheet], form: Form
+    ) -> list[Message]:
+        """Standing orders and task, made once: they never change while an agent thinks."""
+        if form.name in self._openings:
+            return self._openings[form.name]
+        swept = transcript.of(Mind.RULES)
+        metrics = metrics_of(transcript.task.specialist, self._rules.all_rules)
+        orders = system_text(
+            transcript.task.specialist, metrics, explains=bool(self._review.findings)
+        )
+        told = form.standing([*tools, PAGE_SHEET])
+        task = task_text(swept, self._review, self._host_system)
+        self._opening_partial = PAGE_TOOL in task
+        content: object = task
+        if self._images:
+            content = [
+                {"type": "text", "text": task},
+                *({"type": "image_url", "image_url": {"url": url}} for url in self._images),
+            ]
+        self._openings[form.name] = [
+            {"role": "system", "content": f"{orders}\n{told}" if told else orders},
+            {"role": "user", "content": content},
+        ]
+        return self._openings[form.name]
+
+    def _summary(self, evidence: Evidence) -> str:
+        """An evidence's typed summary: its shape, and what the rules read in it."""
+        shape = ", ".join(
+            f"{key}[{len(cast(list[Any], value))}]" if isinstance(value, list) else key
+            for key, value in (evidence.data or {}).items()
+        )
+        read = [
+            f"{rule.metric} {reading.subject} {reading.value}"
+            for rule, reading in self._rules.readings(evidence)
+        ]
+        more = len(read) - SUMMARY_READINGS
+        told = "; ".join(read[:SUMMARY_READINGS]) + (f"; {more} more" if more > 0 else "")
+        return f"{evidence.tool}, folded: {shape or evidence.status.value}. {told}".strip()
+
+    def _read(self, transcript: Transcript, form: Form, reply: ModelReply) -> Decision:
+        """A reply as calls, as an answer, or as nothing that can be used."""
+        calls = form.calls(reply)
+        if calls:
+            said = "" if form is JSON else reply.text[:2000]
+            return CallTools(calls=calls[:MOST_CALLS], said=said, charge=reply.charge)
+        if reply.finish == "length":
+            limit = self._habits.max_reply_tokens
+            problem = f"it was cut off after {limit} tokens: be brief"
+            return Unusable(said=reply.text[:500], problem=problem, charge=reply.charge)
+        sent_back = sum(1 for step in transcript.steps if step.problem)
+        reader = Reader(self._rules, transcript, self._review, sent_back >= LENIENT_AFTER)
+        return reader.read(reply.text, reply.charge)
