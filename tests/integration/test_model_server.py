@@ -213,6 +213,7 @@ def test_usage_counts_all_that_was_sent(server: ModelServer) -> None:
     tally = server.tally()
     assert tally.prompt_tokens == sum(one["prompt_tokens"] for one in (small, longer, tools))
     assert (tally.requests, tally.replies, tally.at_once) == (3, 3, 1)
+    assert tally.by_role == {"default": [3, tally.prompt_tokens, tally.completion_tokens]}
 
 
 def test_the_models_are_listed_with_their_window(server: ModelServer) -> None:

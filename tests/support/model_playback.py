@@ -31,6 +31,7 @@ class Tally:
         at_once: The most requests that waited for their reply at the same time.
         connections: How many clients connected.
         cpu_seconds: User and system time of the server itself.
+        by_role: Requests, prompt tokens and completion tokens of each role.
     """
 
     requests: int = 0
@@ -41,6 +42,16 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cpu_seconds: float = 0.0
+    by_role: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+
+    def add(self, role: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count a request."""
+        self.requests += 1
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+        sums = self.by_role.setdefault(role, [0, 0, 0])
+        for place, more in enumerate((1, prompt_tokens, completion_tokens)):
+            sums[place] += more
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,6 @@ class Playback:
     def _chat(self, heard: Heard, connection: int) -> Planned:
         self._numbers += 1
         self.waiting += 1
-        self.tally.requests += 1
         self.tally.at_once = max(self.tally.at_once, self.waiting)
         role: Role | None = None
         fault: Fault | None = None
@@ -125,8 +135,11 @@ class Playback:
             fault = self._fault(role, talk.turn) if reply.status == 200 else None
         assert reply is not None
         failed = fault is not None and fault.status is not None
-        self.tally.prompt_tokens += 0 if failed else reply.prompt_tokens
-        self.tally.completion_tokens += 0 if failed else reply.completion_tokens
+        self.tally.add(
+            role.name if role else "",
+            0 if failed else reply.prompt_tokens,
+            0 if failed else reply.completion_tokens,
+        )
         if self.record is not None:
             self._write(
                 {

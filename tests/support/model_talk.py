@@ -23,7 +23,7 @@ PLACEHOLDER = re.compile(
     r"|tool:(?P<place>-?\d+)(?P<pointer>/[^}]*)?|find:(?P<find>.+?))\}\}"
 )
 
-COUNT = "tests.support.model_talk:pieces_of"
+COUNT = "swarm_tasks.brain.tokens:count"
 """What counts the tokens of a text if nothing else is asked for."""
 
 PIECES = re.compile(r"\w{1,6}|[^\w\s]")
