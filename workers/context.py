@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from swarm_tasks.brain.tokens import count
-
 from swarm_tasks.brain.base import Mind, Reply, Step, Transcript
 from swarm_tasks.brain.model import Message
 from swarm_tasks.errors import ContextExceeded
@@ -56,6 +54,7 @@ def fit(
     transcript: Transcript,
     form: Form,
     summary: Callable[[Evidence], str],
+    count: Callable[[str], int],
     room_tokens: int,
     scale: float = 1.0,
 ) -> Conversation:
@@ -64,6 +63,7 @@ def fit(
     Args:
         opening: Standing orders and task; they stay whole.
         summary: An evidence's typed summary in one line.
+        count: The tokens of a text.
         scale: What the endpoint counted for this conversation before, over what was counted here.
 
     Raises:
@@ -71,7 +71,9 @@ def fit(
     """
     steps = [_Shown(step) for step in transcript.steps if step.by is Mind.MODEL]
     while True:
-        conversation = _written(opening, transcript, form, summary, steps)
+        messages, partial = _written(opening, transcript, form, summary, steps)
+        tokens = sum(message_tokens(message, count) for message in messages)
+        conversation = Conversation(messages, tokens, partial)
         if conversation.tokens * scale <= room_tokens:
             return conversation
         if not _tighten(steps):
@@ -105,7 +107,8 @@ def _written(
     form: Form,
     summary: Callable[[Evidence], str],
     steps: Sequence[_Shown],
-) -> Conversation:
+) -> tuple[list[Message], bool]:
+    """The messages, and whether some answer in them is not whole."""
     messages: list[Message] = list(opening)
     partial = False
     gone = [shown.step for shown in steps if shown.left_out]
@@ -122,7 +125,7 @@ def _written(
             partial |= not whole
             texts.append(text)
         messages += form.step(shown.step, texts)
-    return Conversation(messages, sum(map(message_tokens, messages)), partial)
+    return messages, partial
 
 
 def _result(
@@ -163,7 +166,7 @@ def _left_out(steps: Sequence[Step], transcript: Transcript) -> str:
     return f"[{len(steps)} earlier steps left out; they gathered: {', '.join(calls) or 'nothing'}]"
 
 
-def message_tokens(message: Message) -> int:
+def message_tokens(message: Message, count: Callable[[str], int]) -> int:
     """The tokens of one message, counted here. An image counts as OpenAI's low detail does: 85."""
     content = message.get("content") or ""
     if isinstance(content, str):

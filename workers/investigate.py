@@ -214,7 +214,8 @@ class Investigator:
         """Call a tool on this machine, in turn with the other agents."""
         async with self._slots:
             outcome = await self.registry.call(call.tool, call.arguments, self._machine)
-        await in_thread(self._keep, outcome)
+        if outcome.result is not None and self.registry.get(outcome.tool).sampled:
+            await in_thread(self._keep, outcome)
         return outcome
 
 

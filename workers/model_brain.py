@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from swarm_tasks.brain.tokens import count
-
 from swarm_tasks.brain.base import CallTools, Decision, Mind, ToolSheet, Transcript, Unusable
 from swarm_tasks.brain.model import Message, Model, ModelReply, ModelRequest
+from swarm_tasks.brain.tokens import count
 from swarm_tasks.errors import ContextExceeded, NoToolCalling
 from swarm_tasks.models.evidence import Evidence
 from workers.answers import Reader
@@ -99,6 +98,8 @@ class ModelBrain:
         self._steps = steps
         self._images = tuple(images)
         self._openings: dict[str, list[Message]] = {}
+        self._tools: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], int]] = {}
+        self._counts: dict[int, int] = {}
         self._opening_partial = False
 
     async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
@@ -145,14 +146,32 @@ class ModelBrain:
         closing: list[Message] = []
         if sum(1 for step in transcript.steps if step.by is Mind.MODEL) >= self._steps - 1:
             closing.append({"role": "user", "content": LAST_TURN})
-        offered, paged = form.offered(tools), form.offered([*tools, PAGE_SHEET])
-        overhead = count(json.dumps(paged)) + sum(map(message_tokens, closing))
+        offered, paged, tokens = self._offered(tools, form)
+        overhead = tokens + sum(message_tokens(message, self._count) for message in closing)
         room = self._habits.window_tokens - self._habits.max_reply_tokens - overhead
-        found = fit(opening, transcript, form, self._summary, room, self._habits.scale)
-        if found.partial or self._opening_partial:
-            offered = paged
-        tokens = found.tokens + overhead
-        return Conversation([*found.messages, *closing], tokens, found.partial), offered
+        found = fit(opening, transcript, form, self._summary, self._count, room, self._habits.scale)
+        messages = [*found.messages, *closing]
+        return (
+            Conversation(messages, found.tokens + overhead, found.partial),
+            paged if found.partial or self._opening_partial else offered,
+        )
+
+    def _offered(
+        self, tools: Sequence[ToolSheet], form: Form
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+        """The tools as a request carries them, without and with the one for paging, and the
+        tokens of the latter. Made once."""
+        if form.name not in self._tools:
+            paged = form.offered([*tools, PAGE_SHEET])
+            self._tools[form.name] = (paged[:-1], paged, count(json.dumps(paged)))
+        return self._tools[form.name]
+
+    def _count(self, text: str) -> int:
+        """The tokens of a text, counted once: a conversation is sent again with every turn."""
+        mark = hash(text)
+        if mark not in self._counts:
+            self._counts[mark] = count(text)
+        return self._counts[mark]
 
     def _opened(
         self, transcript: Transcript, tools: Sequence[ToolSheet], form: Form

@@ -34,7 +34,7 @@ from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
 from workers.investigate import Attempt, Investigated, Investigator, evidence_of, failed_report
 from workers.runtime import Runtime
-from workers.saving import StepKeeper
+from workers.saving import StepKeeper, StepWriter
 from workers.thinker import Thinker
 from workers.tools.access import this_machine
 from workers.tools.book import rulebook, toolbook
@@ -72,6 +72,7 @@ class HostService:
         self.presence = Presence(
             self.client, settings.presence_ttl_seconds, settings.forget_seconds
         )
+        self._steps = StepWriter(self.ledger)
         self._events = EventWriter(self.client, settings.result_ttl_seconds)
         self._history = History(self.client, settings.host, settings.forget_seconds)
         self._runtime = Runtime()
@@ -116,6 +117,7 @@ class HostService:
             self.presence.leave(self.settings.host, self.facts.instance)
         except redis.RedisError as error:
             logger("worker").warning("left without saying so: %s", error)
+        self._steps.close()
         self._events.close()
 
     def cancel(self, job: str) -> int:
@@ -176,7 +178,7 @@ class HostService:
             steps=self._patiently(lambda: self.ledger.steps.load(task.job, task.part))
             if claim.attempt > 1
             else (),
-            save=StepKeeper(self.ledger, task, claim.attempt).save,
+            save=StepKeeper(self._steps, task, claim.attempt).save,
             spent=self.ledger.spent(task.job) if task.allowance.bounded else Spent(),
             images=self.ledger.images(task.job) if task.images else (),
         )

@@ -94,9 +94,9 @@ def _with(finding: Finding, claim: Claim) -> Finding:
 
 
 def standing(findings: Iterable[Finding]) -> dict[str, Severity]:
-    """What still stands after the check, to remember until the next audit."""
+    """What the rules raised and still stands after the check, to remember until the next audit."""
     return {
         finding.fingerprint: finding.severity
         for finding in findings
-        if finding.verdict in (Verdict.VERIFIED, Verdict.UNVERIFIABLE)
+        if finding.verdict.counts and finding.source == "rules"
     }

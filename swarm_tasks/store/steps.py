@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from swarm_tasks.brain.base import Step
 from swarm_tasks.store import keys, scripts
 from swarm_tasks.store.bill import counts_of
 from swarm_tasks.store.commands import Commands
+
+
+@dataclass(frozen=True, slots=True)
+class PartSteps:
+    """Some steps of one attempt at one part."""
+
+    job: str
+    part: str
+    attempt: int
+    steps: tuple[Step, ...]
 
 
 class Steps:
@@ -21,27 +32,30 @@ class Steps:
         self._client = client
         self._save = client.register_script(scripts.SAVE_STEPS)
 
-    def save(self, job: str, part: str, attempt: int, steps: Sequence[Step]) -> bool:
-        """Add steps to a part's, and what they cost to the job's spending.
+    def save(self, several: Sequence[PartSteps]) -> list[bool]:
+        """Add steps to their parts', and what they cost to their jobs' spending.
 
         Returns:
-            False where another attempt runs the part now, or it is closed: nobody will go on
-            from these steps.
+            For each, False where another attempt runs the part now, or it is closed: nobody will
+            go on from these steps. What they cost is counted all the same.
         """
-        charges = tuple(step.charge for step in steps if step.charge is not None)
-        answer: int = self._save(
-            keys=[
-                keys.PART.at(job=job, part=part),
-                keys.STEPS.at(job=job, part=part),
-                keys.SPENT.at(job=job),
-            ],
-            args=[
-                attempt,
-                *counts_of(charges),
-                *(step.model_dump_json(exclude_defaults=True) for step in steps),
-            ],
-        )
-        return answer == 1
+        pipe = self._client.pipeline(transaction=False)
+        for one in several:
+            charges = tuple(step.charge for step in one.steps if step.charge is not None)
+            self._save(
+                keys=[
+                    keys.PART.at(job=one.job, part=one.part),
+                    keys.STEPS.at(job=one.job, part=one.part),
+                    keys.SPENT.at(job=one.job),
+                ],
+                args=[
+                    one.attempt,
+                    *counts_of(charges),
+                    *(step.model_dump_json(exclude_defaults=True) for step in one.steps),
+                ],
+                client=pipe,
+            )
+        return [answer == 1 for answer in pipe.execute()]
 
     def load(self, job: str, part: str) -> tuple[Step, ...]:
         """All steps of a part, of every attempt, oldest first."""

@@ -8,6 +8,7 @@ import pytest
 
 from swarm_tasks.brain.base import Asked, Mind
 from swarm_tasks.brain.model import Message
+from swarm_tasks.brain.tokens import count
 from swarm_tasks.errors import ContextExceeded
 from swarm_tasks.models.evidence import Evidence
 from tests.support.thinking import gauge, step, transcript
@@ -25,13 +26,13 @@ def summary(evidence: Evidence) -> str:
     return f"folded {evidence.call_id}"
 
 
-def long_steps(count: int, words: int = 400) -> list[Evidence]:
-    return [gauge(f"g{at}", 50.0, note=f"note {at} " * words) for at in range(1, count + 1)]
+def long_steps(number: int, words: int = 400) -> list[Evidence]:
+    return [gauge(f"g{at}", 50.0, note=f"note {at} " * words) for at in range(1, number + 1)]
 
 
-def shown(room: int, count: int = 4, scale: float = 1.0) -> Conversation:
-    seen = transcript(*(step(item) for item in long_steps(count)))
-    return fit(OPENING, seen, NativeForm(), summary, room, scale)
+def shown(room: int, number: int = 4, scale: float = 1.0) -> Conversation:
+    seen = transcript(*(step(item) for item in long_steps(number)))
+    return fit(OPENING, seen, NativeForm(), summary, count, room, scale)
 
 
 def results(conversation: Conversation) -> list[str]:
@@ -57,8 +58,8 @@ def test_older_answers_are_folded_first_and_the_oldest_of_them_first() -> None:
 
 
 def test_then_whole_steps_are_left_out_and_never_the_task_or_the_last_step() -> None:
-    last = shown(100_000, count=1).tokens
-    conversation = shown(last + 40, count=40)
+    last = shown(100_000, number=1).tokens
+    conversation = shown(last + 40, number=40)
     assert list(conversation.messages[:2]) == OPENING
     assert "earlier steps left out; they gathered: c1 gauge" in str(
         conversation.messages[2]["content"]
@@ -67,8 +68,8 @@ def test_then_whole_steps_are_left_out_and_never_the_task_or_the_last_step() -> 
 
 
 def test_at_worst_the_last_answer_is_cut_shorter() -> None:
-    last = shown(100_000, count=1).tokens
-    (told,) = results(shown(last // 2, count=1))
+    last = shown(100_000, number=1).tokens
+    (told,) = results(shown(last // 2, number=1))
     assert "characters left out" in told
 
 
@@ -85,7 +86,7 @@ def test_an_endpoint_that_counts_more_gets_less() -> None:
 
 def test_each_call_of_a_conversation_that_was_shortened_has_its_result() -> None:
     for room in (300, 600, 1_000, 2_000, 4_000):
-        messages = shown(room, count=8).messages
+        messages = shown(room, number=8).messages
         asked = [call["id"] for one in messages for call in one.get("tool_calls", ())]
         assert asked == [one["tool_call_id"] for one in messages if "tool_call_id" in one]
 
@@ -141,8 +142,8 @@ def test_tool_output_reaches_a_model_without_hidden_characters() -> None:
 
 def test_both_forms_say_the_same() -> None:
     seen = transcript(step(*long_steps(2, words=2)), step(gauge("g3", 1.0)))
-    native = fit(OPENING, seen, NativeForm(), summary, 10_000)
-    words = fit(OPENING, seen, JsonForm(), summary, 10_000)
+    native = fit(OPENING, seen, NativeForm(), summary, count, 10_000)
+    words = fit(OPENING, seen, JsonForm(), summary, count, 10_000)
     told = "\n".join(str(message["content"]) for message in words.messages)
     assert all(item in told for item in results(native))
     assert Mind.MODEL is seen.steps[0].by

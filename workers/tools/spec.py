@@ -113,6 +113,11 @@ class Tool:
     samples: Callable[[Any], Iterable[Sample]] = no_samples
     timeout_seconds: float = 15.0
 
+    @property
+    def sampled(self) -> bool:
+        """Whether an answer may hold something to keep."""
+        return self.samples is not no_samples
+
     def parse_arguments(self, raw: Mapping[str, Any]) -> Arguments:
         """Check `raw` against the tool's arguments.
 
