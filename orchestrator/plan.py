@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from swarm_tasks.errors import JobError, UnknownName
-from swarm_tasks.models.job import BrainChoice, HostTask, Job, Specialist
+from swarm_tasks.models.job import HostTask, Job, Specialist
 from swarm_tasks.models.policy import Checks, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One agent to be: a specialist on a host, and what it is asked."""
+
+    host: str
+    specialist: Specialist
+    question: str
 
 
 def select_hosts(wanted: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
@@ -54,29 +65,51 @@ def select_specialists(
     return tuple(one for name, one in known.items() if not wanted or name in wanted)
 
 
-def plan(
-    job: Job, specialists: Sequence[Specialist], policy: Policy, deadline_at: float
-) -> tuple[HostTask, ...]:
-    """One part per host and specialist, host by host.
-
-    The asker's thresholds and overrides travel; its checks do not: what one machine must run
-    is no fault where it is missing on another.
-    """
-    policy = policy.model_copy(update={"checks": Checks()})
+def default_parts(
+    hosts: Iterable[str], specialists: Sequence[Specialist], question: str
+) -> tuple[Part, ...]:
+    """The default plan: each specialist on each host, with the same question."""
     return tuple(
-        HostTask(
-            job=job.id,
-            part=f"{host}/{specialist.name}",
-            host=host,
-            specialist=specialist,
-            question=job.question,
-            brain=BrainChoice.RULES,
-            policy=policy,
-            deadline_at=deadline_at,
-        )
-        for host in job.hosts
+        Part(host=host, specialist=specialist, question=question)
+        for host in hosts
         for specialist in specialists
     )
+
+
+def host_tasks(
+    job: Job, parts: Sequence[Part], policy: Policy, deadline_at: float, images: int = 0
+) -> tuple[HostTask, ...]:
+    """One task for each part, host by host, in the job's order of specialists.
+
+    A part is named after its host and specialist; one with a second question to the same
+    specialist there is called `host/specialist/2`. The asker's thresholds and overrides travel;
+    its checks do not: what one machine must run is no fault where it is missing on another.
+
+    Args:
+        images: How many images the store keeps for the job.
+    """
+    policy = policy.model_copy(update={"checks": Checks()})
+    order = {name: place for place, name in enumerate(job.specialists)}
+    seen: Counter[str] = Counter()
+    tasks: list[HostTask] = []
+    for part in sorted(parts, key=lambda one: (one.host, order[one.specialist.name])):
+        name = f"{part.host}/{part.specialist.name}"
+        seen[name] += 1
+        tasks.append(
+            HostTask(
+                job=job.id,
+                part=name if seen[name] == 1 else f"{name}/{seen[name]}",
+                host=part.host,
+                specialist=part.specialist,
+                question=part.question,
+                brain=job.brain,
+                policy=policy,
+                deadline_at=deadline_at,
+                allowance=job.allowance,
+                images=images,
+            )
+        )
+    return tuple(tasks)
 
 
 def _no_such_host(word: str, fleet: Sequence[str]) -> UnknownName:

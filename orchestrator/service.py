@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from celery import Celery
 
 from orchestrator import dispatch
 from orchestrator.keeper import Keeper, dark_report, finish
-from orchestrator.plan import plan, select_hosts, select_specialists
+from orchestrator.plan import host_tasks, select_hosts, select_specialists
+from orchestrator.planner import make_plan
+from orchestrator.proposal import Scope
 from swarm_tasks.app import make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.contracts import RemoteCall
@@ -19,7 +21,14 @@ from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.host import HostView
-from swarm_tasks.models.job import AuditRequest, BrainChoice, Job, Specialist, new_job_id
+from swarm_tasks.models.job import (
+    AuditRequest,
+    BrainChoice,
+    HostTask,
+    Job,
+    Specialist,
+    new_job_id,
+)
 from swarm_tasks.models.report import Report
 from swarm_tasks.store import keys
 from swarm_tasks.store.client import connect
@@ -29,8 +38,6 @@ from swarm_tasks.store.presence import Presence
 
 PATIENCE_SECONDS = 1.0
 """How long to wait for an event before looking whether control is still there."""
-
-HOST_FILE_LIMIT_BYTES = 1 << 20
 
 
 class Fleet:
@@ -65,7 +72,10 @@ class Fleet:
         self.client.close()
 
     def audit(self, request: AuditRequest) -> Job:
-        """Open a job, plan it and send it out. Returns at once.
+        """Plan a job, open it and send it out.
+
+        Returns at once, or, where a model is asked for the plan, as soon as that has answered.
+        The deadline counts from now all the same.
 
         Raises:
             UnknownName: A host or a specialist is not known.
@@ -73,29 +83,49 @@ class Fleet:
             UsageError: The brain that was asked for is not there.
         """
         words, specialists = resolve(request, self.settings)
+        created, asked_at = now_utc(), self.ledger.now()
         views = self.presence.fleet(self.settings.expected_hosts)
-        hosts = select_hosts(words, (view.host for view in views))
+        hosts = {*select_hosts(words, (view.host for view in views))}
+        scope = Scope(
+            question=request.question,
+            views=tuple(view for view in views if view.host in hosts),
+            specialists=specialists,
+            named=bool(words),
+        )
+        deadline_seconds = request.deadline_seconds or self.settings.deadline_seconds
+        allowance = request.allowance.over(self.settings.allowance)
+        planned = make_plan(
+            self.settings, scope, request.brain, allowance, deadline_seconds, request.img
+        )
         job = Job(
             id=new_job_id(),
             question=request.question,
-            hosts=hosts,
-            specialists=tuple(one.name for one in specialists),
+            hosts=planned.hosts,
+            specialists=planned.specialists(specialists),
             brain=request.brain,
-            created=now_utc(),
-            deadline_seconds=request.deadline_seconds or self.settings.deadline_seconds,
+            created=created,
+            deadline_seconds=deadline_seconds,
             asked_by=request.asked_by,
+            allowance=allowance,
+            plan=planned.plan,
         )
-        deadline_at = self.ledger.now() + job.deadline_seconds
-        tasks = plan(job, specialists, self.settings.policy, deadline_at)
-        self.ledger.open(job, tasks, deadline_at)
-        alive = {view.host for view in views if view.alive}
-        last_seen = {view.host: view.last_seen for view in views if view.last_seen is not None}
+        deadline_at = asked_at + deadline_seconds
+        tasks = host_tasks(job, planned.parts, self.settings.policy, deadline_at, len(request.img))
+        self.ledger.open(job, tasks, deadline_at, request.img)
+        for charge in planned.charges:
+            self.ledger.charge_job(job.id, charge)
+        self._send(job, tasks)
+        return job
+
+    def _send(self, job: Job, tasks: Sequence[HostTask]) -> None:
+        """Send out what can be done, and close the parts of hosts that give no sign of life."""
+        alive = self.presence.beats(job.hosts)
+        last_seen = self.presence.last_seen(job.hosts)
         for task in tasks:
             if task.host not in alive:
                 report = dark_report(job.id, task.part, task.host, task.specialist.name, last_seen)
                 self.ledger.close_part(report, None)
         dispatch.send_job(self.app, job.id, [task for task in tasks if task.host in alive])
-        return job
 
     def audit_once(self, request: AuditRequest) -> Job | None:
         """`audit` for a schedule: None where another beat asked for the same just now."""
@@ -238,11 +268,14 @@ def resolve(
     Raises:
         UnknownName: A specialist is not known.
         ArgumentError: A file of hosts cannot be read.
-        UsageError: The brain that was asked for is not there.
+        UsageError: The brain that was asked for is not there, or is blind.
     """
-    if request.brain is BrainChoice.LLM:
+    if request.brain is BrainChoice.LLM and not settings.has_model:
         raise UsageError(
-            "no model is configured for --brain llm", "use --brain rules, or leave it out"
+            "no model is configured for --brain llm",
+            "set HOSTSWARM_ROUTER_URL, or HOSTSWARM_MODEL, or leave --brain out",
         )
+    if request.brain is BrainChoice.RULES and request.img:
+        raise UsageError("the rules look at no image", "leave out --img or --brain rules")
     specialists = select_specialists(request.specialists, settings.all_specialists)
     return request.hosts, specialists

@@ -105,6 +105,13 @@ class Allowance(Frozen):
     budget_usd: float | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=0)
 
+    def over(self, default: Allowance) -> Allowance:
+        """This one, with the other's bound wherever it sets none."""
+        return Allowance(
+            budget_usd=default.budget_usd if self.budget_usd is None else self.budget_usd,
+            max_tokens=default.max_tokens if self.max_tokens is None else self.max_tokens,
+        )
+
     @property
     def bounded(self) -> bool:
         """Whether there is a bound at all."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.plan import plan, select_hosts, select_specialists
+from orchestrator.plan import Part, default_parts, host_tasks, select_hosts, select_specialists
 from swarm_tasks.errors import JobError, UnknownName
 from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.charge import Allowance
 from swarm_tasks.models.job import BrainChoice, Job
-from swarm_tasks.models.policy import Limits, Policy
+from swarm_tasks.models.policy import Checks, Limits, Policy
 from swarm_tasks.specialists import shipped_specialists
 
 FLEET = ("db1", "db2", "mail", "web1", "web2", "web10")
@@ -73,25 +74,60 @@ def test_an_unknown_specialist_is_told_with_those_that_there_are() -> None:
         select_specialists(("cook",), known)
 
 
-def test_a_plan_has_one_part_for_each_host_and_specialist() -> None:
-    chosen = select_specialists(("storage", "network"), shipped_specialists())
-    policy = Policy(thresholds={"cpu.busy_percent": Limits(warning=50)})
-    job = Job(
+def job_of(hosts: tuple[str, ...], specialists: tuple[str, ...]) -> Job:
+    return Job(
         id="abcdefgh",
         question="why?",
-        hosts=("alpha", "bravo", "charlie"),
-        specialists=("storage", "network"),
+        hosts=hosts,
+        specialists=specialists,
         brain=BrainChoice.AUTO,
         created=now_utc(),
         deadline_seconds=60,
+        allowance=Allowance(budget_usd=0.5),
     )
-    tasks = plan(job, chosen, policy, deadline_at=1000.0)
+
+
+def test_the_default_plan_has_one_part_for_each_host_and_specialist() -> None:
+    chosen = select_specialists(("storage", "network"), shipped_specialists())
+    policy = Policy(thresholds={"cpu.busy_percent": Limits(warning=50)})
+    job = job_of(("alpha", "bravo", "charlie"), ("storage", "network"))
+    parts = default_parts(job.hosts, chosen, job.question)
+    tasks = host_tasks(job, parts, policy, deadline_at=1000.0, images=2)
     assert [task.part for task in tasks] == [
         *("alpha/storage", "alpha/network", "bravo/storage"),
         *("bravo/network", "charlie/storage", "charlie/network"),
     ]
     for task in tasks:
         assert (task.job, task.question, task.deadline_at) == ("abcdefgh", "why?", 1000.0)
+        assert (task.brain, task.allowance, task.images) == (BrainChoice.AUTO, job.allowance, 2)
         assert task.part == f"{task.host}/{task.specialist.name}"
         assert task.policy == policy
-    assert plan(job, chosen, policy, deadline_at=1000.0) == tasks
+    assert host_tasks(job, parts, policy, deadline_at=1000.0, images=2) == tasks
+
+
+def test_further_questions_to_one_specialist_of_a_host_are_parts_of_their_own() -> None:
+    storage, network = select_specialists(("storage", "network"), shipped_specialists())
+    parts = (
+        Part("bravo", network, "reach?"),
+        Part("alpha", storage, "full?"),
+        Part("bravo", storage, "full?"),
+        Part("alpha", storage, "slow?"),
+        Part("alpha", storage, "old?"),
+    )
+    job = job_of(("alpha", "bravo"), ("storage", "network"))
+    tasks = host_tasks(job, parts, Policy(), deadline_at=1000.0)
+    assert [(task.part, task.question) for task in tasks] == [
+        ("alpha/storage", "full?"),
+        ("alpha/storage/2", "slow?"),
+        ("alpha/storage/3", "old?"),
+        ("bravo/storage", "full?"),
+        ("bravo/network", "reach?"),
+    ]
+
+
+def test_the_asker_s_checks_stay_at_home() -> None:
+    (storage,) = select_specialists(("storage",), shipped_specialists())
+    policy = Policy(checks=Checks(tcp=("127.0.0.1:5432",)))
+    job = job_of(("alpha",), ("storage",))
+    (task,) = host_tasks(job, default_parts(job.hosts, (storage,), "?"), policy, 1000.0)
+    assert task.policy == Policy()
