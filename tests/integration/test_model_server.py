@@ -147,6 +147,14 @@ def test_the_last_turn_is_repeated_or_all_are_looped(server: ModelServer) -> Non
         assert [one["choices"][0]["message"]["content"] for one in replies] == expected
 
 
+def test_turns_can_be_counted_by_tool_messages(server: ModelServer) -> None:
+    server.play(plays(calls(call("nap")), says("done"), counts="tool"))
+    with asking(server) as client:
+        begun = client.ask([{"role": "assistant", "content": "Hello."}, *HELLO])
+        assert begun["choices"][0]["finish_reason"] == "tool_calls"
+        assert talk(client, "ok")[-1]["content"] == "done"
+
+
 def test_answers_quote_the_tools(server: ModelServer) -> None:
     answer = {
         "whole": "{{last_tool}}",

@@ -130,6 +130,7 @@ class Playback:
         except (ValueError, AttributeError, TypeError, LookupError) as problem:
             reply = error(400, f"this is no chat request: {problem!r}")
         if reply is None and role is not None:
+            talk.turn = talk.count_turn(role.counts)
             turn = role.turn_at(talk.turn)
             reply = reply_to(role, turn, talk, self.count)
             fault = self._fault(role, talk.turn) if reply.status == 200 else None

@@ -118,6 +118,7 @@ class Role(Frozen):
             of its system and user messages, each on lines of its own; None fits every request.
         turns: In order; the last is repeated once they are through.
         loop: Start again from the first in place of that.
+        counts: What is counted to know the turn; tools for those who rewrite the assistant's words.
         latency: Seconds added to that of each turn.
         key: The bearer key that is asked for; others are refused with 401.
         window: Tokens; a longer prompt is refused with 400 `context_length_exceeded`.
@@ -132,6 +133,7 @@ class Role(Frozen):
     match: str | None = None
     turns: tuple[Turn, ...] = Field(min_length=1)
     loop: bool = False
+    counts: Literal["assistant", "tool"] = "assistant"
     latency: float = Field(default=0.0, ge=0)
     key: str | None = None
     window: int | None = Field(default=None, ge=1)

@@ -58,7 +58,11 @@ class Conversation:
         self.body = body
         self.messages: Sequence[Mapping[str, Any]] = body.get("messages") or ()
         self.user = str(body.get("user") or "")
-        self.turn = sum(1 for one in self.messages if one.get("role") == "assistant")
+        self.turn = self.count_turn("assistant")
+
+    def count_turn(self, role: str) -> int:
+        """How many messages there are of a role."""
+        return sum(1 for one in self.messages if one.get("role") == role)
 
     @property
     def subject(self) -> str:
