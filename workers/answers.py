@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarm_tasks.brain.base import Answer, Transcript, Unusable
+from swarm_tasks.brain.words import json_object
 from swarm_tasks.measures import measures
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.charge import Charge
@@ -30,7 +31,6 @@ from swarm_tasks.models.finding import (
 from swarm_tasks.models.report import NotSeen
 from workers.briefing import named
 from workers.comparing import compares
-from workers.forms import json_object
 from workers.paging import cited, plain
 from workers.rules.brain import Review, RulesBrain
 from workers.rules.rule import Reading

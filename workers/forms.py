@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 from swarm_tasks.brain.base import Asked, Reply, Step, ToolSheet
 from swarm_tasks.brain.model import Message, ModelReply
+from swarm_tasks.brain.words import json_object
 from workers.briefing import lean_schema
 
 
@@ -159,16 +160,3 @@ def written_calls(text: str) -> tuple[Asked, ...]:
         else:
             calls.append(Asked(tool=tool, arguments=cast(dict[str, Any], arguments)))
     return tuple(calls)
-
-
-def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object in a model's words, past its thoughts and any fence; None for none."""
-    text = text.rpartition("</think>")[2]
-    begin, end = text.find("{"), text.rfind("}")
-    if begin < 0 or end < begin:
-        return None
-    try:
-        found: object = json.loads(text[begin : end + 1])
-    except ValueError:
-        return None
-    return cast(dict[str, Any], found) if isinstance(found, dict) else None

@@ -11,7 +11,7 @@ from swarm_tasks.brain.base import Answer, Unusable
 from swarm_tasks.models.finding import Severity, Verdict
 from tests.support.thinking import CHARGE, gauge, rules, step, swept, transcript
 from workers.answers import Reader
-from workers.forms import json_object, written_calls
+from workers.forms import written_calls
 from workers.merge import merged
 
 GATHERED = transcript(step(gauge("g1", 97.25), gauge("g2", 12.0), gauge("g3", None)))
@@ -188,4 +188,3 @@ def test_a_small_model_s_written_calls_are_read() -> None:
         ("", {}, "a call has no `tool`"),
     ]
     assert written_calls('{"answer": "none"}') == ()
-    assert json_object("no") is None
