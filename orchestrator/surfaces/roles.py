@@ -1,9 +1,10 @@
-"""The verbs that run a part of the fleet: up, worker, control, beat, flower, health."""
+"""The verbs that run a part of the fleet: up, worker, control, beat, flower, router, health."""
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,6 +77,22 @@ def flower(context: typer.Context) -> None:
     become(known, flower_argv(known.settings), "")
 
 
+def router(
+    context: typer.Context,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(help="A configuration of LiteLLM Proxy; default: the one that comes along."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port to listen on.")] = 4000,
+) -> None:
+    """The shared brain's router: LiteLLM Proxy, with the models that ROUTER_* variables name."""
+    from orchestrator.surfaces.router_verb import run_router
+    from swarm_tasks.config import load_settings
+
+    run_router(load_settings(context.obj), config_file, host, port)
+
+
 def health(
     context: typer.Context,
     role: Annotated[str, typer.Argument(help="worker or control.")],
@@ -126,6 +143,10 @@ EXAMPLES = {
     control: ("hostswarm control",),
     beat: ("hostswarm beat",),
     flower: ("hostswarm flower",),
+    router: (
+        "ROUTER_WORKER_MODEL=openai/gpt-4o-mini OPENAI_API_KEY=KEY hostswarm router",
+        "hostswarm router --config-file router.yaml --host 0.0.0.0",
+    ),
 }
 
 

@@ -17,7 +17,7 @@ from swarm_tasks import __version__
 from tests.support.fleets import REPOSITORY
 
 PACKAGES = ("swarm_tasks", "workers", "orchestrator")
-SHIPPED = {".py", ".toml", ".html", ".css", ".typed"}
+SHIPPED = {".py", ".toml", ".html", ".css", ".typed", ".yaml"}
 
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
 
@@ -114,6 +114,7 @@ def test_it_ships_every_file_of_them_and_no_other(names: list[str]) -> None:
     for data in ("swarm_tasks/measures.toml", "swarm_tasks/specialists.toml"):
         assert data in names
     assert {"orchestrator/render/report.html", "orchestrator/render/report.css"} <= set(names)
+    assert "orchestrator/router/router.yaml" in names
 
 
 def test_it_says_who_it_is(wheel: Path) -> None:

@@ -1,0 +1,1 @@
+"""The shared router: what LiteLLM Proxy is told, and whom it lets in."""
