@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.render import values
+from orchestrator.render import bill, claims, coverage, tally, values, words
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Claim, Finding, Severity, Verdict
 from swarm_tasks.models.report import HostStatus, Report
@@ -79,7 +79,7 @@ class Page:
         self.console.print()
 
     def _printable(self, text: str) -> str:
-        cleaned = values.clean(text).expandtabs(4)
+        cleaned = words.clean(text).expandtabs(4)
         if not self.console.options.ascii_only:
             return cleaned
         return cleaned.translate(PLAIN).encode("ascii", "backslashreplace").decode()
@@ -95,7 +95,7 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     page = Page(console)
     _print_head(page, report)
     calls = {evidence.call_id: evidence for evidence in report.evidence} if verbose else {}
-    for severity, found in values.by_severity(values.standing(report.findings)).items():
+    for severity, found in tally.by_severity(tally.standing(report.findings)).items():
         _print_findings(page, severity, found, calls)
     _print_withdrawn(page, report)
     listed = len(report.hosts) + len(report.evidence) if verbose else LISTED
@@ -107,13 +107,13 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
 
 
 def _print_head(page: Page, report: Report) -> None:
-    page.say((values.coverage_text(report), "" if report.coverage.whole else "bold yellow"))
-    page.say((f"{values.headline(report)}.", "bold"))
+    page.say((coverage.coverage_text(report), "" if report.coverage.whole else "bold yellow"))
+    page.say((f"{coverage.headline(report)}.", "bold"))
     if report.job.cancelled:
         page.say(("The job was cancelled: this is what was known by then.", "yellow"))
     if report.job.brain == "degraded":
         page.say(("The model could not be used throughout; rules alone judged.", "yellow"))
-    if prose := values.prose_of(report):
+    if prose := coverage.prose_of(report):
         page.gap()
         page.say(prose)
 
@@ -128,50 +128,50 @@ def _print_findings(
     for (title, advice), same in kinds.items():
         page.gap()
         label = (severity.upper(), STYLES[severity])
-        page.say((values.one_line(title), "bold"), indent=BODY, label=label)
+        page.say((words.one_line(title), "bold"), indent=BODY, label=label)
         for finding in same:
             _print_finding(page, finding, calls)
         if advice:
-            page.say(("→ ", "dim"), values.one_line(advice), indent=BODY, hang=2)
+            page.say(("→ ", "dim"), words.one_line(advice), indent=BODY, hang=2)
 
 
 def _print_finding(page: Page, finding: Finding, calls: Mapping[str, Evidence]) -> None:
-    subject = values.one_line(finding.subject)
+    subject = words.one_line(finding.subject)
     where = f"{finding.host}  {subject}" if subject != finding.host else finding.host
     said = [_claim_words(claim, finding, verbose=bool(calls)) for claim in finding.claims]
     if len(said) == 1 and not calls and BODY + len(where) + 2 + len(said[0]) <= page.width:
         page.say((finding.host, "bold"), where[len(finding.host) :], "  ", said[0], indent=BODY)
         return
     page.say((finding.host, "bold"), where[len(finding.host) :], indent=BODY, hang=2)
-    for claim, words in zip(finding.claims, said, strict=True):
-        page.say(words, indent=BODY + 2, hang=2)
+    for claim, phrase in zip(finding.claims, said, strict=True):
+        page.say(phrase, indent=BODY + 2, hang=2)
         for reference in claim.evidence:
             if evidence := calls.get(reference.call_id):
-                call = values.call_text(evidence.tool, evidence.arguments)
-                source = values.shorten(values.one_line("; ".join(evidence.source)), 200)
+                call = claims.call_text(evidence.tool, evidence.arguments)
+                source = words.shorten(words.one_line("; ".join(evidence.source)), 200)
                 page.say((f"{call}: {source}", "dim"), indent=BODY + 4, hang=2)
 
 
 def _claim_words(claim: Claim, finding: Finding, *, verbose: bool) -> str:
-    own = "" if claim.subject == finding.subject else f"{values.one_line(claim.subject)}: "
+    own = "" if claim.subject == finding.subject else f"{words.one_line(claim.subject)}: "
     checked = CHECKED.get(claim.verdict)
-    check = values.check_text(claim) if verbose or checked is None else checked
-    return f"{own}{values.claim_text(claim)}, {check}"
+    check = claims.check_text(claim) if verbose or checked is None else checked
+    return f"{own}{claims.claim_text(claim)}, {check}"
 
 
 def _print_withdrawn(page: Page, report: Report) -> None:
-    withdrawn = values.withdrawn(report.findings)
+    withdrawn = tally.withdrawn(report.findings)
     if not withdrawn:
         return
     page.gap()
     page.say(("Did not hold when checked", "bold"))
     for finding in withdrawn:
-        title, subject = values.one_line(finding.title), values.one_line(finding.subject)
+        title, subject = words.one_line(finding.title), words.one_line(finding.subject)
         page.say((finding.host, "bold"), f"  {title}: {subject}", indent=2, hang=2)
         for claim in finding.claims:
             # Struck through where the terminal can; the words say it everywhere.
-            said = (values.claim_text(claim), "strike" if claim.verdict in values.WITHDRAWN else "")
-            page.say(said, ", ", values.check_text(claim), indent=4, hang=2)
+            said = (claims.claim_text(claim), "" if claim.verdict.counts else "strike")
+            page.say(said, ", ", claims.check_text(claim), indent=4, hang=2)
 
 
 def _print_absent(page: Page, report: Report, listed: int) -> None:
@@ -179,54 +179,54 @@ def _print_absent(page: Page, report: Report, listed: int) -> None:
     if absent:
         page.gap()
     for line in absent[:listed]:
-        why = values.absence_text(report, line)
+        why = coverage.absence_text(report, line)
         label = (line.status.upper(), "bold magenta")
         page.say((line.host, "bold"), f"  {why}", indent=BODY, hang=2, label=label)
     _print_rest(page, len(absent) - listed, "more host", indent=BODY)
 
 
 def _print_blind_spots(page: Page, report: Report, listed: int) -> None:
-    spots = values.blind_spots(report)
+    spots = coverage.blind_spots(report)
     if not spots:
         return
     page.gap()
     page.say(("Could not be seen", "bold"))
     for spot in spots[:listed]:
-        where = values.hosts_text(report, spot.hosts, 3)
-        why = values.one_line(f"{spot.reason} ({spot.remedy})" if spot.remedy else spot.reason)
+        where = coverage.hosts_text(report, spot.hosts, 3)
+        why = words.one_line(f"{spot.reason} ({spot.remedy})" if spot.remedy else spot.reason)
         page.say(", ".join(spot.what), (f" on {where}: ", "dim"), why, indent=2, hang=2)
     _print_rest(page, len(spots) - listed, "more reason", indent=2)
 
 
 def _print_rest(page: Page, left: int, noun: str, *, indent: int) -> None:
     if left > 0:
-        page.say((f"and {values.count_text(left, noun)}", "dim"), indent=indent)
+        page.say((f"and {words.count_text(left, noun)}", "dim"), indent=indent)
 
 
 def _print_ruled_out(page: Page, report: Report) -> None:
-    ruled_out = values.ruled_out(report)
+    ruled_out = coverage.ruled_out(report)
     if not ruled_out:
         return
     page.gap()
     page.say(("Ruled out", "bold"))
     for statement, hosts in ruled_out.items():
-        where = values.hosts_text(report, hosts, 3)
-        page.say(values.one_line(statement), (f" on {where}", "dim"), indent=2, hang=2)
+        where = coverage.hosts_text(report, hosts, 3)
+        page.say(words.one_line(statement), (f" on {where}", "dim"), indent=2, hang=2)
 
 
 def _print_foot(page: Page, report: Report, *, verbose: bool) -> None:
     job, usage = report.job, report.usage
-    name = values.one_line(job.id)
+    name = words.one_line(job.id)
     said = [f"job {name}", values.duration_text(usage.wall_seconds)]
-    said.append(values.count_text(usage.tool_calls, "tool call"))
+    said.append(words.count_text(usage.tool_calls, "tool call"))
     if usage.llm_calls:
-        said.append(values.count_text(usage.llm_calls, "model call"))
+        said.append(words.count_text(usage.llm_calls, "model call"))
     if verbose:
         said.extend(
             (f"brain {job.brain}", f"deadline {values.duration_text(job.deadline_seconds)}")
         )
         if usage.llm_calls:
-            said.append(values.cost_text(usage))
+            said.append(bill.cost_text(usage))
     page.gap()
     page.say((" · ".join(said), "dim"))
     page.say((f"hostswarm show {name} --html report.html", "dim"), " has the evidence")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from orchestrator.render import values
+from orchestrator.render import values, words
 
 AROUND_LINES = 6
 """Lines kept before and after the value that a claim points at, however long the answer."""
@@ -113,7 +113,7 @@ def _with_gaps(lines: Sequence[tuple[bool, str]], kept: set[int]) -> Iterator[Li
 
 def _gap(gone: Sequence[str]) -> Line:
     size = values.bytes_text(sum(len(text.encode(errors="replace")) + 1 for text in gone))
-    return Line(f"… {values.count_text(len(gone), 'line')} ({size}) left out …", gap=True)
+    return Line(f"… {words.count_text(len(gone), 'line')} ({size}) left out …", gap=True)
 
 
 def _cut(text: str, limit: int) -> str:

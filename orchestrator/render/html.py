@@ -20,7 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.render import values
+from orchestrator.render import bill, claims, coverage, tally, values, words
 from orchestrator.render.excerpt import Line, excerpt
 from orchestrator.render.timeline import timeline_of
 from swarm_tasks.errors import OutputError
@@ -92,11 +92,16 @@ class Family:
 def render_html(report: Report) -> str:
     """The whole report as one self-contained HTML document."""
     style = _asset("report.css")
-    standing = cards_of(values.standing(report.findings), report)
-    withdrawn = cards_of(values.withdrawn(report.findings), report, before=len(standing))
+    standing = cards_of(tally.standing(report.findings), report)
+    withdrawn = cards_of(tally.withdrawn(report.findings), report, before=len(standing))
     page = _template().render(
         report=report,
-        words=values,
+        bill=bill,
+        claims=claims,
+        coverage=coverage,
+        tally=tally,
+        values=values,
+        words=words,
         style=style,
         policy=content_policy(style),
         state=state_of(report),
@@ -107,8 +112,8 @@ def render_html(report: Report) -> str:
             for line in report.hosts
         },
         absent=[line for line in report.hosts if line.status is not HostStatus.ANSWERED],
-        blind_spots=values.blind_spots(report),
-        ruled_out=values.ruled_out(report),
+        blind_spots=coverage.blind_spots(report),
+        ruled_out=coverage.ruled_out(report),
         unused=unused_evidence(report),
         timeline=timeline_of(report),
     )
@@ -139,7 +144,7 @@ def content_policy(style: str) -> str:
 
 def state_of(report: Report) -> str:
     """The page's mood: the gravest severity, `unknown` where hosts are missing, or `ok`."""
-    severities = list(values.by_severity(values.standing(report.findings)))
+    severities = list(tally.by_severity(tally.standing(report.findings)))
     if severities and severities[0] is not Severity.INFO:
         return severities[0]
     return "ok" if report.coverage.whole else "unknown"
@@ -155,7 +160,7 @@ def cards_of(findings: Sequence[Finding], report: Report, before: int = 0) -> li
     first_shown: dict[str, str] = {}
     cards: list[Card] = []
     room = PAGE_CHARACTERS
-    for finding in (one for found in values.by_severity(findings).values() for one in found):
+    for finding in (one for found in tally.by_severity(findings).values() for one in found):
         anchor = f"finding-{before + len(cards) + 1}"
         exhibits: list[Exhibit] = []
         for call_id, references in references_of(finding).items():
@@ -249,7 +254,7 @@ def _finalize(value: object) -> object:
     What is marked as safe is our own style sheet, and what the template itself has rendered.
     """
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return values.clean(value)
+        return words.clean(value)
     return value
 
 

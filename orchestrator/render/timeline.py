@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.render.values import duration_text, one_line, part_shortfall
+from orchestrator.render.coverage import part_shortfall
+from orchestrator.render.values import duration_text
+from orchestrator.render.words import one_line
 from swarm_tasks.models.base import Moment
 from swarm_tasks.models.report import HostLine, HostStatus, JobLine, PartLine, Report, StopReason
 

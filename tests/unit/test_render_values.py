@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from orchestrator.render import values
+from orchestrator.render import bill, claims, coverage, values, words
 from swarm_tasks.measures import measures
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.finding import Claim, Severity, Verdict
@@ -112,24 +112,24 @@ def test_a_value_is_said_with_its_unit(value: JsonScalar, unit: str, said: str) 
 def test_a_claim_is_one_phrase(
     metric: str, observed: JsonScalar, limit: JsonScalar, said: str
 ) -> None:
-    assert values.claim_text(claim(metric, observed, limit)) == said
+    assert claims.claim_text(claim(metric, observed, limit)) == said
 
 
 def test_a_value_just_below_its_limit_never_reads_as_the_limit() -> None:
     near = claim("disk.used_percent", 90.2, 90, Verdict.REFUTED, remeasured=89.97)
-    assert values.check_text(near) == "refuted: 89.97 % when measured again"
-    assert values.claim_text(near) == "90.2 % used (limit ≥ 90 %)"
+    assert claims.check_text(near) == "refuted: 89.97 % when measured again"
+    assert claims.claim_text(near) == "90.2 % used (limit ≥ 90 %)"
 
 
 def test_every_phrase_is_about_a_metric_of_the_table() -> None:
-    assert set(values.PHRASES) <= set(measures())
+    assert set(claims.PHRASES) <= set(measures())
 
 
 def test_a_metric_that_is_not_in_the_table_is_said_by_its_name() -> None:
     made_up = claim("disk.used_percent", 3, 2).model_copy(
         update={"metric": "moon.phase", "unit": "x"}
     )
-    assert values.claim_text(made_up) == "moon.phase: 3 x (limit ≥ 2 x)"
+    assert claims.claim_text(made_up) == "moon.phase: 3 x (limit ≥ 2 x)"
 
 
 @pytest.mark.parametrize(
@@ -147,14 +147,14 @@ def test_a_check_is_said_with_its_second_number(
     verdict: Verdict, remeasured: float | None, said: str
 ) -> None:
     checked = claim("disk.used_percent", 97.3, 90, verdict, remeasured)
-    assert values.check_text(checked) == said
+    assert claims.check_text(checked) == said
 
 
 def test_nothing_that_acts_unseen_is_left_in_clean_text() -> None:
     everything = "".join(map(chr, range(0x110000)))
     unseen = [
         char
-        for char in values.clean(everything)
+        for char in words.clean(everything)
         if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
         or unicodedata.bidirectional(char) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI")
         or unicodedata.bidirectional(char) in ("FSI", "PDI")
@@ -163,35 +163,35 @@ def test_nothing_that_acts_unseen_is_left_in_clean_text() -> None:
 
 
 def test_what_acts_unseen_is_written_out_and_not_dropped() -> None:
-    assert values.clean("a\x1b[31mb\x00\u202ec\n") == "a\\x1b[31mb\\x00\\u202ec\n"
-    assert values.one_line("a\r\n\tb  c") == "a\\r b c"
+    assert words.clean("a\x1b[31mb\x00\u202ec\n") == "a\\x1b[31mb\\x00\\u202ec\n"
+    assert words.one_line("a\r\n\tb  c") == "a\\r b c"
 
 
 def test_a_long_name_keeps_both_ends() -> None:
-    assert values.shorten("abcdefghij", 5) == "ab…ij"
-    assert values.shorten("abcde", 5) == "abcde"
+    assert words.shorten("abcdefghij", 5) == "ab…ij"
+    assert words.shorten("abcde", 5) == "abcde"
 
 
 def test_a_call_is_said_with_the_arguments_that_were_given() -> None:
     arguments: dict[str, object] = {"mount": "/var", "n": 10, "since": None, "exclude": []}
-    assert values.call_text("largest_paths", arguments) == 'largest_paths(mount="/var", n=10)'
+    assert claims.call_text("largest_paths", arguments) == 'largest_paths(mount="/var", n=10)'
 
 
 def test_the_headline_counts_what_stands() -> None:
-    assert values.headline(reports.complete()) == "2 critical, 3 warnings, 1 info"
-    assert values.headline(reports.healthy()) == "No findings"
+    assert coverage.headline(reports.complete()) == "2 critical, 3 warnings, 1 info"
+    assert coverage.headline(reports.healthy()) == "No findings"
 
 
 def test_the_headline_never_tells_silence_as_health() -> None:
     silent = judged(reports.partial())
-    assert values.headline(silent) == "No findings on the 4 hosts that answered"
+    assert coverage.headline(silent) == "No findings on the 4 hosts that answered"
     nobody = Coverage(asked=("db-1",), dark=("db-1",))
-    assert values.headline(silent.model_copy(update={"coverage": nobody})) == "No host answered"
+    assert coverage.headline(silent.model_copy(update={"coverage": nobody})) == "No host answered"
 
 
 def test_coverage_names_who_did_not_answer() -> None:
-    assert values.coverage_text(reports.complete()) == "6 of 6 hosts answered"
-    assert values.coverage_text(reports.partial()) == (
+    assert coverage.coverage_text(reports.complete()) == "6 of 6 hosts answered"
+    assert coverage.coverage_text(reports.partial()) == (
         "4 of 6 hosts answered; 1 dark (db-2); 1 failed (cache-1)"
     )
 
@@ -199,15 +199,15 @@ def test_coverage_names_who_did_not_answer() -> None:
 def test_absence_says_when_the_host_was_last_seen() -> None:
     report = reports.partial()
     line = next(line for line in report.hosts if line.status is HostStatus.DARK)
-    assert values.absence_text(report, line) == (
+    assert coverage.absence_text(report, line) == (
         "no sign of life; last seen 2026-03-02 08:47:56 UTC, 26 min 11 s before the question"
     )
     never = line.model_copy(update={"last_seen": None})
-    assert values.absence_text(report, never) == "no sign of life"
+    assert coverage.absence_text(report, never) == "no sign of life"
 
 
 def test_blind_spots_are_grouped_by_reason_over_hosts() -> None:
-    spots = values.blind_spots(reports.partial())
+    spots = coverage.blind_spots(reports.partial())
     assert [(spot.what, spot.hosts) for spot in spots] == [
         (("storage",), ("mail-1",)),
         (("gpu",), ("db-1", "mail-1", "web-1", "web-2")),
@@ -220,18 +220,18 @@ def test_blind_spots_are_grouped_by_reason_over_hosts() -> None:
 
 def test_hosts_are_named_unless_they_are_all_that_answered() -> None:
     report = reports.complete()
-    assert values.hosts_text(report, reports.HOSTS) == "every host that answered"
-    assert values.hosts_text(report, reports.HOSTS[:4], 3) == "cache-1, db-1, db-2 and 1 more"
+    assert coverage.hosts_text(report, reports.HOSTS) == "every host that answered"
+    assert coverage.hosts_text(report, reports.HOSTS[:4], 3) == "cache-1, db-1, db-2 and 1 more"
 
 
 def test_what_is_ruled_out_is_said_once_with_its_hosts() -> None:
-    said = values.ruled_out(reports.complete())
+    said = coverage.ruled_out(reports.complete())
     assert said["CPU, load and memory are within their limits"] == reports.HOSTS
 
 
 def test_an_unknown_price_is_not_told_as_nothing() -> None:
-    assert values.cost_text(Usage(cost_usd=None)).endswith("cost unknown")
-    assert values.cost_text(Usage(cost_usd=0.0123)).endswith("$0.0123")
+    assert bill.cost_text(Usage(cost_usd=None)).endswith("cost unknown")
+    assert bill.cost_text(Usage(cost_usd=0.0123)).endswith("$0.0123")
 
 
 @pytest.mark.parametrize(
@@ -239,25 +239,25 @@ def test_an_unknown_price_is_not_told_as_nothing() -> None:
 )
 def test_the_exit_code_is_the_gravest_finding(severity: Severity, code: int) -> None:
     found = judged(reports.healthy(), (Severity.INFO, Verdict.VERIFIED), (severity, Verdict.STALE))
-    assert values.plugin_exit_code(found) == 0
+    assert coverage.plugin_exit_code(found) == 0
     for verdict in (Verdict.VERIFIED, Verdict.UNVERIFIABLE):
-        assert values.plugin_exit_code(judged(reports.healthy(), (severity, verdict))) == code
+        assert coverage.plugin_exit_code(judged(reports.healthy(), (severity, verdict))) == code
 
 
-@pytest.mark.parametrize("verdict", sorted(values.WITHDRAWN))
+@pytest.mark.parametrize("verdict", [one for one in Verdict if not one.counts])
 def test_a_withdrawn_finding_does_not_count(verdict: Verdict) -> None:
     report = judged(reports.healthy(), (Severity.CRITICAL, verdict))
-    assert values.plugin_exit_code(report) == 0
-    assert values.headline(report) == "No findings"
+    assert coverage.plugin_exit_code(report) == 0
+    assert coverage.headline(report) == "No findings"
 
 
 def test_incomplete_coverage_is_unknown_but_never_hides_a_finding() -> None:
-    assert values.plugin_exit_code(judged(reports.partial())) == 3
+    assert coverage.plugin_exit_code(judged(reports.partial())) == 3
     grave = judged(reports.partial(), (Severity.WARNING, Verdict.VERIFIED))
-    assert values.plugin_exit_code(grave) == 1
+    assert coverage.plugin_exit_code(grave) == 1
 
 
 def test_a_job_that_is_not_complete_is_unknown() -> None:
     report = reports.healthy()
     cut = report.job.model_copy(update={"status": JobStatus.PARTIAL})
-    assert values.plugin_exit_code(report.model_copy(update={"job": cut})) == 3
+    assert coverage.plugin_exit_code(report.model_copy(update={"job": cut})) == 3
