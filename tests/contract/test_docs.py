@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from orchestrator.surfaces.cli import app
 from swarm_tasks.config import Settings, default_state_dir, load_settings
 from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.charge import Price
 from swarm_tasks.models.job import Specialist
 from swarm_tasks.models.policy import Checks, Override, SweepCall
 from swarm_tasks.models.schedule import Schedule
@@ -75,14 +76,15 @@ def test_every_setting_is_documented_and_every_documented_setting_is_there() -> 
 
 
 def default_of(name: str) -> str | None:
-    """A setting's default as the documents write it; None where it depends on the machine."""
+    """A setting's default as the documents write it; None where it is nothing, or depends on the
+    machine."""
     if name in ("host", "state_dir"):
         return None
     value = Settings.model_fields[name].get_default(call_default_factory=True)
     if name == "checks":
         return "{}"
     match value:
-        case None:
+        case None | "":
             return None
         case str():
             return value
@@ -103,7 +105,9 @@ def test_the_state_directory_is_where_the_documents_say(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "model", [Override, Checks, Specialist, SweepCall, Schedule], ids=lambda model: model.__name__
+    "model",
+    [Override, Checks, Specialist, SweepCall, Schedule, Price],
+    ids=lambda model: model.__name__,
 )
 def test_every_key_of_a_nested_setting_is_documented(model: type[BaseModel]) -> None:
     described = {row[0].strip("`") for row in rows(named("docs/settings.md")) if len(row) < 5}
