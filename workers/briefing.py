@@ -106,7 +106,13 @@ def lean_schema(sheet: ToolSheet) -> dict[str, Any]:
         "function": {
             "name": sheet.name,
             "description": sheet.summary,
-            "parameters": _lean(sheet.parameters) or {"type": "object", "properties": {}},
+            "parameters": {
+                key: value
+                for key, value in _lean(sheet.parameters).items()
+                # The tool's own summary stands beside it.
+                if key != "description"
+            }
+            or {"type": "object", "properties": {}},
         },
     }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from swarm_tasks.brain.base import Answer, Asked, Step, ToolSheet, Transcript
 from swarm_tasks.errors import SettingsError
+from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.charge import summed
 from swarm_tasks.models.event import Event
@@ -18,7 +19,7 @@ from swarm_tasks.models.job import HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason, Usage
 from swarm_tasks.store.bill import Spent
 from workers.blocking import in_thread
-from workers.loop import Agent, Budget, Save
+from workers.loop import Agent, Budget, Ending, Save
 from workers.merge import Thought, merged
 from workers.rules.brain import Review, RulesBrain
 from workers.rules.judge import Raised
@@ -175,7 +176,7 @@ class Investigator:
         fresh = transcript.steps[len(attempt.steps) :]
         if attempt.save is not None and fresh:
             await attempt.save(fresh)
-        ending = await Agent(
+        agent = Agent(
             transcript,
             brain,
             hands,
@@ -189,7 +190,14 @@ class Investigator:
             save=attempt.save,
             spent=attempt.spent,
             attempt=attempt.number,
-        ).run()
+        )
+        try:
+            ending = await agent.run()
+        except Exception as error:  # noqa: BLE001 - told below; the rules' answer must not be lost
+            logger("worker").exception("the model's part of %s broke", task.part)
+            ending = Ending(
+                StopReason.ERROR, agent.transcript, why=f"{type(error).__name__}: {error}"
+            )
         return Thought(
             transcript=ending.transcript,
             answer=ending.answer or Answer(),

@@ -77,8 +77,8 @@ def napper(name: str) -> dict[str, object]:
 
 def played() -> Script:
     """Every agent's script, by the specialist's name."""
-    roles = [role(name, f"^alpha/{name}$", *turns) for name, turns in GOOD.items()]
-    roles += [role(name, f"^alpha/{name}$", *turns) for name, (turns, _, _) in DEGRADED.items()]
+    roles = [role(name, f"(?m)^alpha/{name}$", *turns) for name, turns in GOOD.items()]
+    roles += [role(name, f"(?m)^alpha/{name}$", *turns) for name, (turns, _, _) in DEGRADED.items()]
     return Script(roles=tuple(roles), key=KEY)
 
 
@@ -203,7 +203,7 @@ def test_the_router_s_key_is_nowhere_but_in_requests(
 
 def gauging(claim: str) -> Role:
     finding = {"title": "The gauge is high", "severity": "critical", "claims": [claim]}
-    return role("reader", "^alpha/reader$", answers({"answer": "It is.", "findings": [finding]}))
+    return role("reader", "(?m)^alpha/reader$", answers({"answer": "It is.", "findings": [finding]}))
 
 
 def test_a_claim_that_the_evidence_contradicts_is_no_alarm(
