@@ -10,19 +10,25 @@ import time
 
 from benchmarks.support import RUNS, Table, about_this_machine, own_settings_only
 
-NAMES = ("startup", "audit", "rest", "part", "story", "join")
+NAMES = ("startup", "audit", "rest", "part", "story", "join", "brain")
 """The modules beside this one, each with `run(runs) -> Table`, in the order of the README."""
+
+ASKED_FOR = ("peers",)
+"""More of them, which run only where they are named: they install what they compare with."""
 
 
 def main() -> None:
     """Run the figures that were named, or all. A figure that is missed is no error."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of: {', '.join((*NAMES, *ASKED_FOR))}"
+    )
     parser.add_argument("--runs", type=int, default=RUNS, help="samples of each figure")
     given = parser.parse_args()
-    unknown = [name for name in given.names if name not in NAMES]
+    known = (*NAMES, *ASKED_FOR)
+    unknown = [name for name in given.names if name not in known]
     if unknown:
-        parser.error(f"there is no figure {unknown[0]!r}; there are: {', '.join(NAMES)}")
+        parser.error(f"there is no figure {unknown[0]!r}; there are: {', '.join(known)}")
     if given.runs < 1:
         parser.error("--runs must be at least 1")
     began = time.monotonic()

@@ -12,7 +12,7 @@ from statistics import mean, median
 from benchmarks import plain_chord
 from benchmarks.fake_hosts import FakeHosts, Model, model_host
 from benchmarks.support import Figure, Meter, Table, fleet
-from orchestrator.plan import plan, select_specialists
+from orchestrator.plan import default_parts, host_tasks, select_specialists
 from orchestrator.surfaces.children import child_environment
 from swarm_tasks.guarded import Guarded
 from swarm_tasks.models.base import now_utc
@@ -113,7 +113,8 @@ class Bench:
             )
             chosen = select_specialists(SPECIALISTS, settings.all_specialists)
             deadline_at = self._fleet.ledger.now() + DEADLINE_SECONDS
-            *most, final = tasks = plan(job, chosen, settings.policy, deadline_at)
+            wanted = default_parts(hosts.names, chosen, job.question)
+            *most, final = tasks = host_tasks(job, wanted, settings.policy, deadline_at)
             plain_chord.send(self._fleet.app, job, tasks)
             for task in most:
                 hosts.answer(task.host, through_the_chord=True)
