@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from orchestrator.render.console import print_report
+from orchestrator.render.coverage import plugin_exit_code
 from orchestrator.render.html import write_html
-from orchestrator.render.values import plugin_exit_code
 from orchestrator.service import Fleet, resolve
 from orchestrator.surfaces.host_files import expand_files
+from orchestrator.surfaces.image_files import image_urls
 from orchestrator.surfaces.live import show_live
 from orchestrator.surfaces.session import Given, open_fleet
 from swarm_tasks.embedded import running_store
@@ -36,6 +37,9 @@ class AuditOptions:
     specialists: tuple[str, ...]
     brain: str
     deadline_seconds: float | None
+    budget_usd: float | None
+    max_tokens: int | None
+    images: tuple[str, ...]
     as_json: bool
     html: Path | None
     wait: bool
@@ -88,13 +92,17 @@ def request_from(options: AuditOptions) -> AuditRequest:
                 "specialists": options.specialists,
                 "brain": options.brain,
                 "deadline_seconds": options.deadline_seconds,
+                "budget_usd": options.budget_usd,
+                "max_tokens": options.max_tokens,
+                "img": image_urls(options.images),
                 "asked_by": "command line",
             }
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         option = str(first["loc"][0]).removesuffix("_seconds")
-        raise ArgumentError(f"--{option}: {first['msg']}", "see `hostswarm audit --help`") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise ArgumentError(f"--{option}: {said}", "see `hostswarm audit --help`") from None
 
 
 def follow_to_report(fleet: Fleet, job: str, *, quiet: bool) -> Report:

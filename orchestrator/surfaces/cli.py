@@ -12,6 +12,8 @@ from orchestrator.surfaces.options import (
     Config,
     examples,
     given,
+    parse_count,
+    parse_dollars,
     parse_seconds,
     plugin_errors,
     split_names,
@@ -63,6 +65,7 @@ def common(
     epilog=examples(
         "hostswarm audit",
         "hostswarm audit 'why is the mail slow?' --hosts mail1,mail2 --specialists network",
+        "hostswarm audit 'what broke here at three?' --img graph.png --budget 0.50",
         "hostswarm audit --hosts @hosts.txt --deadline 1m --html report.html",
         "hostswarm audit --json | jq .coverage",
         "hostswarm audit --exit-code   (0 ok, 1 warning, 2 critical, 3 incomplete)",
@@ -83,6 +86,16 @@ def audit(
     deadline: Annotated[
         str, typer.Option(help="When to report with what there is: 90s, 5m, 1h.")
     ] = "",
+    budget: Annotated[
+        str, typer.Option(help="What models may cost in all, in dollars; then the rules go on.")
+    ] = "",
+    max_tokens: Annotated[
+        str, typer.Option(help="Tokens that models may take in all; then the rules go on.")
+    ] = "",
+    img: Annotated[
+        list[str] | None,
+        typer.Option(help="An image that belongs to the question: a file or an https: URL."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     html: Annotated[
         Path | None, typer.Option(help="Also write the report to this HTML file.")
@@ -103,6 +116,9 @@ def audit(
         specialists=split_names(specialists),
         brain=brain,
         deadline_seconds=parse_seconds(deadline, "--deadline") if deadline else None,
+        budget_usd=parse_dollars(budget, "--budget") if budget else None,
+        max_tokens=parse_count(max_tokens, "--max-tokens") if max_tokens else None,
+        images=tuple(img or ()),
         as_json=as_json,
         html=html,
         wait=wait,

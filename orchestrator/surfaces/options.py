@@ -80,6 +80,29 @@ def parse_seconds(text: str, option: str) -> float:
     return seconds
 
 
+def parse_dollars(text: str, option: str) -> float:
+    """An amount such as 0.50 or $2.
+
+    Raises:
+        ArgumentError: It is none.
+    """
+    match = re.fullmatch(r"\$?\s*(\d+(?:\.\d*)?|\.\d+)", text.strip())
+    if match is None:
+        raise ArgumentError(f"{option} {text!r} is no amount in dollars", "write 0.50")
+    return float(match[1])
+
+
+def parse_count(text: str, option: str) -> int:
+    """A whole number such as 50000 or 50_000.
+
+    Raises:
+        ArgumentError: It is none.
+    """
+    if re.fullmatch(r"\d{1,15}", text.strip().replace("_", "").replace(",", "")) is None:
+        raise ArgumentError(f"{option} {text!r} is no whole number", "write 50000")
+    return int(text.strip().replace("_", "").replace(",", ""))
+
+
 def split_names(text: str) -> tuple[str, ...]:
     """Names between commas; empty text is none."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

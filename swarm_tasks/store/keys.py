@@ -60,6 +60,7 @@ ALL = (
         PART,
         STEPS,
         SPENT,
+        CHARGES,
         IMAGES,
         EVENTS,
         ANSWER,

@@ -50,7 +50,16 @@ def test_a_host_that_is_not_there_is_told_where_this_machine_is_all(asker: Asker
     [
         ("audit --specialists storagee", r"'storagee': did you mean storage\? there are: storage,"),
         ("audit --brain wise", "--brain: Input should be 'auto', 'rules' or 'llm'"),
-        ("audit --brain llm", "no model is configured for --brain llm: use --brain rules"),
+        ("audit --brain llm", "no model .* --brain llm: set HOSTSWARM_ROUTER_URL, or HOSTSWARM_M"),
+        ("audit --budget -1", "--budget '-1' is no amount in dollars: write 0.50"),
+        ("audit --budget nan", "--budget 'nan' is no amount in dollars"),
+        ("audit --max-tokens 5k", "--max-tokens '5k' is no whole number: write 50000"),
+        ("audit --img empty", "--img empty is no image: models take PNG, JPEG, GIF and WebP"),
+        ("audit --img nowhere.png", "--img nowhere.png cannot be read: No such file"),
+        ("audit --img http://a.example/b.png", "--img http://a.example/b.png is no https: URL"),
+        ("audit --img large.png", "--img large.png is larger than 3.1 MB: every agent is sent it"),
+        ("audit --img a --img b --img c --img d --img e", "--img is given 5 times: at most 4"),
+        ("audit --brain rules --img https://a.example/b", "the rules look at no image: leave out"),
         ("audit --deadline 0", "--deadline must be more than zero: write 90s, 5m or 1h"),
         ("audit --deadline=-5", "--deadline '-5' is not a duration: write 90s, 5m or 1h"),
         ("audit --deadline soon", "--deadline 'soon' is not a duration"),
@@ -72,6 +81,7 @@ def test_a_wrong_word_is_told_before_anything_is_started(
     here = asker.state.parent
     (here / "empty").write_text("# nobody\n\n")
     (here / "binary").write_bytes(b"\xff\xfe\x00alpha")
+    (here / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(4 * MEGABYTE))
     asker.refused(*words.split(), says=says)
     assert not asker.state.exists()
 
@@ -121,10 +131,19 @@ def test_a_settings_file_that_is_not_there_is_told(asker: Asker) -> None:
         ("HOST", "a/b c", "HOSTSWARM_HOST: String should match pattern"),
         ("DEADLINE_SECONDS", "0", "HOSTSWARM_DEADLINE_SECONDS: .*greater than 0"),
         ("BROKER_URL_FILE", "/nowhere", "HOSTSWARM_BROKER_URL_FILE names /nowhere, which cannot"),
+        ("ROUTER_URL", "router:4000", "HOSTSWARM_ROUTER_URL: .*'router:4000' is not a URL such as"),
+        ("ROUTER_URL", "http://h:x", "HOSTSWARM_ROUTER_URL: .*is not a URL such as"),
+        ("CONTEXT_LENGTH", "9", "HOSTSWARM_CONTEXT_LENGTH: .*greater than or equal to 2048"),
     ],
 )
 def test_a_wrong_variable_is_told(asker: Asker, variable: str, value: str, says: str) -> None:
     asker.with_variables(**{variable: value}).refused("audit", says=says)
+
+
+def test_a_router_s_url_with_a_key_in_it_is_refused_without_showing_it(asker: Asker) -> None:
+    wrong = asker.with_variables(ROUTER_URL="http://me:sk-canary@router:4000/v1")
+    said = wrong.refused("audit", says="a router's URL holds no key: set HOSTSWARM_ROUTER_KEY")
+    assert "sk-canary" not in said
 
 
 @pytest.mark.parametrize(
