@@ -9,10 +9,13 @@ from typing import Protocol, cast
 import pytest
 
 from swarm_tasks import contracts
+from swarm_tasks.models.charge import Charge, Tier
 from swarm_tasks.models.event import EventKind
 from swarm_tasks.models.job import AuditRequest
 from swarm_tasks.store import keys
 from tests.support.fleets import TestFleet, specialist
+from tests.support.model_script import Script, answers, call, calls, fails, role
+from tests.support.model_server import ModelServer
 from tests.support.waiting import wait_until
 
 OWNERS = ("alpha", "bravo")
@@ -39,10 +42,20 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Generator[TestFleet]:
         "gauges": specialist("gauges", "gauge", path=str(gauge)),
         "volumes": specialist("volumes", "disk_usage"),
         "slow": specialist("slow", "nap", seconds=100),
+        "thinking": specialist("thinking", "nap", seconds=0),
     }
-    with TestFleet(
-        directory, tool_modules=["tests.support.fake_tools"], specialists=own
-    ) as running:
+    # A model that calls one tool, and then says nothing for ever.
+    musing = role("musing", "/thinking", calls(call("nap", seconds=0.01)), fails(hang=True))
+    script = Script(roles=(musing, role("brief", None, answers({"answer": "Well."}))))
+    with (
+        ModelServer(script) as server,
+        TestFleet(
+            directory,
+            tool_modules=["tests.support.fake_tools"],
+            specialists=own,
+            router_url=server.url,
+        ) as running,
+    ):
         running.start_control()
         running.start_workers(*OWNERS)
         fleet = running.fleet
@@ -65,9 +78,13 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Generator[TestFleet]:
         cancelled = fleet.audit(AuditRequest(specialists=("slow",)))
         fleet.cancel(cancelled.id)
         fleet.wait(cancelled.id)
-        under_way = fleet.audit(AuditRequest(specialists=("slow",)))
+        under_way = fleet.audit(
+            AuditRequest(specialists=("slow", "thinking"), img=("https://example.org/rack.png",))
+        )
+        planned = Charge(tier=Tier.ORCHESTRATOR, model="orchestrator", prompt_tokens=1)
+        fleet.ledger.charge_job(under_way.id, planned)
         for event in fleet.follow(under_way.id):
-            if event.kind is EventKind.TOOL_STARTED:
+            if event.kind is EventKind.TOOL_STARTED and event.specialist == "slow":
                 break
         yield running
         fleet.cancel(under_way.id)
@@ -168,5 +185,5 @@ def test_a_host_that_is_forgotten_leaves_nothing_that_stays(busy: TestFleet) -> 
     assert not busy.fleet.presence.forget("bravo")
     names = list(busy.fleet.client.scan_iter(match=f"{keys.PREFIX}:*bravo*"))
     left = {key.pattern for name in names for key in families(name)}
-    assert left <= {keys.PART.pattern, keys.SAMPLES.pattern}
+    assert left <= {keys.PART.pattern, keys.STEPS.pattern, keys.SAMPLES.pattern}
     assert [view.host for view in busy.fleet.hosts()] == ["alpha"]
