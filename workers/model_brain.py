@@ -11,7 +11,7 @@ from swarm_tasks.brain.base import CallTools, Decision, Mind, ToolSheet, Transcr
 from swarm_tasks.brain.model import Message, Model, ModelReply, ModelRequest
 from swarm_tasks.brain.tokens import count
 from swarm_tasks.errors import ContextExceeded, NoToolCalling
-from swarm_tasks.models.evidence import Evidence
+from swarm_tasks.models.evidence import Evidence, EvidenceStatus
 from workers.answers import Reader
 from workers.briefing import metrics_of, system_text, task_text
 from workers.context import Conversation, fit, message_tokens
@@ -100,6 +100,7 @@ class ModelBrain:
         self._openings: dict[str, list[Message]] = {}
         self._tools: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], int]] = {}
         self._counts: dict[int, int] = {}
+        self._lacks: set[str] | None = None
         self._opening_partial = False
 
     async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
@@ -124,6 +125,7 @@ class ModelBrain:
 
     async def _ask(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
         form: Form = JSON if self._habits.json_calls else NATIVE
+        tools = [sheet for sheet in tools if sheet.name not in self._lacking(transcript)]
         conversation, offered = self._conversation(transcript, tools, form)
         reply = await self._model.complete(
             ModelRequest(
@@ -155,6 +157,16 @@ class ModelBrain:
             Conversation(messages, found.tokens + overhead, found.partial),
             paged if found.partial or self._opening_partial else offered,
         )
+
+    def _lacking(self, transcript: Transcript) -> set[str]:
+        """Tools that this host lacks, as the sweep has shown: they are not offered."""
+        if self._lacks is None:
+            self._lacks = {
+                item.tool
+                for item in transcript.of(Mind.RULES).evidence
+                if item.status is EvidenceStatus.UNAVAILABLE
+            }
+        return self._lacks
 
     def _offered(
         self, tools: Sequence[ToolSheet], form: Form

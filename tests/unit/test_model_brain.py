@@ -22,6 +22,7 @@ from swarm_tasks.brain.base import (
 )
 from swarm_tasks.brain.model import ModelReply, ModelRequest
 from swarm_tasks.errors import ContextExceeded, NoToolCalling
+from swarm_tasks.models.evidence import EvidenceStatus
 from tests.support.thinking import (
     REGISTRY,
     TASK,
@@ -88,8 +89,15 @@ def test_a_first_prompt_of_a_host_that_is_well_is_short() -> None:
     _, model = decide(found, lambda _: said(NOTHING))
     assert '"explained"' not in texts(model.asked[0])[0]
     schema = json.dumps(model.asked[0].tools)
-    assert "title" not in schema
-    assert "additionalProperties" not in schema
+    assert '"minimum": 0, "maximum": 120' in schema or '"maximum": 120, "minimum": 0' in schema
+    for needless in ("title", "additionalProperties", "pattern", "How long."):
+        assert needless not in schema
+
+
+def test_tools_that_this_host_lacks_are_not_offered() -> None:
+    lacking = gauge("g1", None).model_copy(update={"status": EvidenceStatus.UNAVAILABLE})
+    _, model = decide(transcript(step(lacking, by=Mind.RULES)), lambda _: said(NOTHING))
+    assert [tool["function"]["name"] for tool in model.asked[0].tools] == ["nap"]
 
 
 def test_calls_are_handed_on_with_what_is_wrong_with_them() -> None:
