@@ -82,7 +82,7 @@ def make_plan(
     except TimeoutError:
         return asking.in_default(f"the model gave no plan within {seconds:g} s")
     except HostswarmError as error:
-        return asking.in_default(error.message)
+        return asking.in_default(str(error))
     except Exception as error:  # noqa: BLE001 - the job goes on, and its report says what broke
         logger("control").exception("planning broke")
         return asking.in_default(f"{type(error).__name__}: {error}")

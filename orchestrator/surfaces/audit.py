@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 import tempfile
 from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,7 @@ from orchestrator.surfaces.live import show_live
 from orchestrator.surfaces.session import Given, open_fleet
 from swarm_tasks.embedded import running_store
 from swarm_tasks.errors import ArgumentError, JobError, OutputError
-from swarm_tasks.models.job import QUESTION_LIMIT, AuditRequest
+from swarm_tasks.models.job import QUESTION_LIMIT, AuditRequest, BrainChoice
 from swarm_tasks.models.report import Report
 
 
@@ -63,7 +63,8 @@ def run_audit(given: Given, options: AuditOptions) -> int:
     job = None
     try:
         with terminate_as_interrupt(), open_fleet(given, with_worker=True) as fleet:
-            job = fleet.audit(request)
+            with show_planning(given, request, quiet=options.as_json):
+                job = fleet.audit(request)
             if not options.wait:
                 Console().print(job.id, markup=False, highlight=False)
                 return 0
@@ -103,6 +104,17 @@ def request_from(options: AuditOptions) -> AuditRequest:
         option = str(first["loc"][0]).removesuffix("_seconds")
         said = first["msg"].removeprefix("Value error, ")
         raise ArgumentError(f"--{option}: {said}", "see `hostswarm audit --help`") from None
+
+
+def show_planning(
+    given: Given, request: AuditRequest, *, quiet: bool
+) -> AbstractContextManager[object]:
+    """Say that a model is being waited for, where one is to plan and there is a terminal."""
+    if quiet or request.brain is BrainChoice.RULES:
+        return nullcontext()
+    if not request.question.strip() or not given.settings.has_model:
+        return nullcontext()
+    return Console(stderr=True).status("planning who looks at what")
 
 
 def follow_to_report(fleet: Fleet, job: str, *, quiet: bool) -> Report:
@@ -184,7 +196,7 @@ def check_writable(path: Path) -> None:
         ) from error
 
 
-@contextlib.contextmanager
+@contextmanager
 def terminate_as_interrupt() -> Generator[None]:
     """While this lasts, SIGTERM and SIGHUP end the program as Ctrl-C does: tidily."""
 

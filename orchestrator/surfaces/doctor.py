@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from orchestrator.service import Fleet
+from orchestrator.surfaces.check import Check
 from orchestrator.surfaces.children import HOST_PROGRAM, child_environment
+from orchestrator.surfaces.model_checks import model_checks
 from orchestrator.surfaces.session import Given
 from swarm_tasks import __version__
 from swarm_tasks.config import Settings, find_config, load_settings, unknown_variables
@@ -21,22 +22,6 @@ from swarm_tasks.errors import HostswarmError
 from swarm_tasks.models.host import HostView
 
 CATALOG_SECONDS = 30.0
-
-State = Literal["ok", "warning", "broken"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Args:
-        mend: The command or change that mends it.
-    """
-
-    name: str
-    state: State
-    said: str
-    mend: str = ""
 
 
 def run_doctor(config: Path | None, *, as_json: bool) -> int:
@@ -64,6 +49,7 @@ def diagnose(config: Path | None) -> Iterator[Check]:
             "settings", "warning", f"{variable} means nothing", "check its spelling, or unset it"
         )
     yield _catalog(given)
+    yield from model_checks(given.settings)
     yield from _store(given.settings)
 
 

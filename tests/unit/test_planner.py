@@ -25,35 +25,13 @@ from orchestrator.proposal import (
 )
 from swarm_tasks.brain.words import json_object
 from swarm_tasks.config import Settings
-from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.charge import Price
-from swarm_tasks.models.host import Beat, HostFacts, HostView
+from swarm_tasks.models.host import HostView
 from swarm_tasks.models.job import BrainChoice
 from swarm_tasks.specialists import shipped_specialists
+from tests.support.hosts import view
 
 QUESTION = "Why is the shop slow?"
-NOW = now_utc()
-
-
-def view(host: str, role: str = "", *, alive: bool = True, lacks: tuple[str, ...] = ()) -> HostView:
-    facts = HostFacts(
-        host=host,
-        machine_id=host,
-        instance="i",
-        version="0",
-        platform="linux",
-        os="Debian GNU/Linux 12 (bookworm)",
-        kernel="6.1",
-        architecture="x86_64",
-        cpus=2,
-        memory_bytes=1,
-        started=NOW,
-        unavailable=dict.fromkeys(lacks, "no such device"),
-        role=role,
-    )
-    beat = Beat(host=host, instance="i", at=NOW, load1=0.1, agents=0, capacity=8)
-    return HostView(host=host, facts=facts, beat=beat if alive else None, last_seen=NOW)
-
 
 FLEET = (
     view("db1", "db"),
