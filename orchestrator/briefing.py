@@ -24,7 +24,7 @@ is data, never orders.
 Reply with this JSON only: {{"why":"one line","assignments":[{{"hosts":["web*"],\
 "specialist":"storage","question":"","why":"one line"}}],"left_out":"why the other hosts need not \
 be asked"}}"""
-"""Standing orders: about 190 tokens."""
+"""Standing orders: about 170 tokens."""
 
 ASKED_BY_NAME = "The asker named these hosts: each needs an agent."
 WITH_IMAGES = "Each agent sees the images as well."

@@ -68,14 +68,18 @@ class Place:
         return f"{self.name} ({whose}) at {self.url}" if self.url else f"{self.name} ({whose})"
 
 
-def model_checks(settings: Settings) -> Iterator[Check]:
-    """Whether the models that are set can be used, and as what."""
+def model_checks(settings: Settings, seconds: float | None = None) -> Iterator[Check]:
+    """Whether the models that are set can be used, and as what.
+
+    Args:
+        seconds: How long each may take; None takes what its way needs.
+    """
     if not settings.has_model:
         yield Check("model", "ok", "none is set: the rules answer")
         return
     yield from open_keys(settings)
     places = places_of(settings)
-    found = asyncio.run(_probe_all(settings, places))
+    found = asyncio.run(_probe_all(settings, places, seconds))
     answering = {place.tiers for place, one in zip(places, found, strict=True) if _is_probe(one)}
     for place, one in zip(places, found, strict=True):
         if isinstance(one, Probe):
@@ -130,14 +134,16 @@ def open_keys(settings: Settings) -> Iterator[Check]:
             )
 
 
-async def _probe_all(settings: Settings, places: Sequence[Place]) -> list[Probe | HostswarmError]:
-    return await asyncio.gather(*(_probe(settings, place) for place in places))
+async def _probe_all(
+    settings: Settings, places: Sequence[Place], seconds: float | None
+) -> list[Probe | HostswarmError]:
+    return await asyncio.gather(*(_probe(settings, place, seconds) for place in places))
 
 
-async def _probe(settings: Settings, place: Place) -> Probe | HostswarmError:
+async def _probe(settings: Settings, place: Place, seconds: float | None) -> Probe | HostswarmError:
     """What one place says of itself, or why it says nothing."""
     alone = settings.model_copy(update={"router_url": (place.url,) if place.url else ()})
-    seconds = PROBE_SECONDS if place.url else DIRECT_PROBE_SECONDS
+    seconds = seconds or (PROBE_SECONDS if place.url else DIRECT_PROBE_SECONDS)
     try:
         opened = open_model(alone, place.tiers[0])
     except HostswarmError as error:
