@@ -23,10 +23,11 @@ def audit(
     specialists: tuple[str, ...] = (),
     **options: Any,
 ) -> str | None:
-    """What beat and producers send. Returns the job's id at once; its report comes later.
+    """What beat and producers send. Returns the job's id as soon as it is planned: at once, or
+    after a model has been asked for the plan. Its report comes later.
 
-    Keyword arguments are the fields of `AuditRequest`. For a scheduled audit that another beat
-    has just asked for, the answer is None.
+    Keyword arguments are the fields of `AuditRequest`, `budget_usd` and `max_tokens` among them.
+    For a scheduled audit that another beat has just asked for, the answer is None.
 
     Raises:
         UsageError: An argument is wrong; the producer finds the message as the task's error.
