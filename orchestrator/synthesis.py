@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
+from orchestrator.across.look import Across, look_across
+from orchestrator.across.readings import Peers, readings_of
+from orchestrator.across.scene import Scene
+from orchestrator.facts import settled_words
+from swarm_tasks.models.charge import Charge, summed
 from swarm_tasks.models.evidence import Evidence
-from swarm_tasks.models.finding import Finding, Severity, Verdict
-from swarm_tasks.models.job import Job
+from swarm_tasks.models.finding import Finding, Severity
+from swarm_tasks.models.job import BrainChoice, Job
 from swarm_tasks.models.report import (
     Coverage,
+    Degraded,
     HostLine,
     HostReport,
     HostStatus,
@@ -26,9 +33,6 @@ UNCITED_BYTES = 4 << 20
 """How much evidence that no finding rests on is carried in a report, as JSON. What is over stays
 listed without its data: a report on a thousand hosts must still open."""
 
-ALARMS = (Verdict.VERIFIED, Verdict.UNVERIFIABLE)
-"""Verdicts with which a finding counts."""
-
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
@@ -37,25 +41,38 @@ class Circumstances:
     Args:
         last_seen: When each host last gave a sign of life.
         platforms: How each host describes its system.
+        peers: Who is compared with whom.
+        charges: What the job as a whole took of a model, beside its parts.
     """
 
     finished: datetime
     cancelled: bool = False
     last_seen: Mapping[str, datetime] | None = None
     platforms: Mapping[str, str] | None = None
+    peers: Peers = field(default_factory=Peers)
+    charges: tuple[Charge, ...] = ()
 
 
 def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> Report:
-    """The report of a job whose parts are all closed."""
-    hosts = tuple(
-        _host_line(host, [part for part in group], around)
-        for host, group in _by_host(job, parts).items()
-    )
+    """The report of a job whose parts are all closed. Its summary is made from counts."""
+    settled = [settled_words(part) for part in parts]
+    parts = [part for part, _ in settled]
+    hosts = tuple(_host_line(host, group, around) for host, group in _by_host(job, parts).items())
     coverage = _coverage(job, hosts)
     findings = _findings(parts)
-    usage = Usage()
-    for part in parts:
-        usage = usage.plus(part.usage)
+    across = look_across(
+        Scene(
+            findings=[finding for finding in findings if finding.counts],
+            parts=parts,
+            readings=readings_of(parts),
+            peers=around.peers,
+            answered=frozenset(coverage.answered),
+            dark=frozenset(coverage.dark),
+        )
+    )
+    degraded = tuple(_degraded(job, parts))
+    charges = summed((*(one for part in parts for one in part.charges), *around.charges))
+    usage = total((*(line.usage for line in hosts), Usage.of(around.charges)))
     wall = (around.finished - job.created).total_seconds()
     return Report(
         job=JobLine(
@@ -64,17 +81,70 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
             created=job.created,
             finished=around.finished,
             status=_status(coverage),
-            brain="rules",
+            brain=brain_of(job, charges, degraded),
             deadline_seconds=job.deadline_seconds,
             cancelled=around.cancelled,
+            allowance=job.allowance,
+            plan=job.plan,
         ),
         coverage=coverage,
         hosts=hosts,
         findings=findings,
         evidence=_bounded(parts, findings),
-        summary=_summary(coverage, findings, cancelled=around.cancelled),
+        summary=_summary(coverage, findings, across, cancelled=around.cancelled),
         usage=usage.model_copy(update={"wall_seconds": wall}),
+        patterns=across.patterns,
+        causes=across.causes,
+        outliers=across.outliers,
+        actions=across.actions,
+        charges=charges,
+        degraded=degraded,
+        prose_removed=sum(removed for _, removed in settled),
     )
+
+
+def brain_of(
+    job: Job, charges: Sequence[Charge], degraded: Sequence[Degraded]
+) -> Literal["rules", "llm", "degraded"]:
+    """Who thought: `degraded` if anybody who wanted a model went on without one."""
+    if degraded:
+        return "degraded"
+    return "llm" if charges or job.brain is BrainChoice.LLM else "rules"
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """All of these together; wall time is the longest."""
+    tools = calls = prompt = completion = 0
+    cost: float | None = 0.0
+    wall = 0.0
+    for one in usages:
+        tools += one.tool_calls
+        calls += one.llm_calls
+        prompt += one.prompt_tokens
+        completion += one.completion_tokens
+        if cost is not None:
+            cost = None if one.cost_usd is None else cost + one.cost_usd
+        if one.wall_seconds > wall:
+            wall = one.wall_seconds
+    return Usage(
+        tool_calls=tools,
+        llm_calls=calls,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cost_usd=cost,
+        wall_seconds=wall,
+    )
+
+
+def _degraded(job: Job, parts: Sequence[HostReport]) -> Iterator[Degraded]:
+    """Who was to think with a model and went on without one, until the parts were joined."""
+    if job.plan is not None and job.plan.degraded:
+        yield Degraded(step="planning", reason=job.plan.degraded)
+    for part in parts:
+        if part.degraded:
+            yield Degraded(
+                step="agent", host=part.host, specialist=part.specialist, reason=part.degraded
+            )
 
 
 def _by_host(job: Job, parts: Sequence[HostReport]) -> dict[str, list[HostReport]]:
@@ -98,16 +168,19 @@ def _host_line(host: str, parts: Sequence[HostReport], around: Circumstances) ->
     ends = [
         part.started + timedelta(seconds=part.seconds) for part in parts if part.started is not None
     ]
+    usage = total(part.usage for part in parts)
     return HostLine(
         host=host,
         status=status,
         reason=_reason(parts, status),
         specialists=tuple(part.specialist for part in parts if part.status is HostStatus.ANSWERED),
-        tool_calls=sum(part.usage.tool_calls for part in parts),
-        llm_calls=sum(part.usage.llm_calls for part in parts),
+        tool_calls=usage.tool_calls,
+        llm_calls=usage.llm_calls,
         seconds=(max(ends) - min(starts)).total_seconds() if starts else 0.0,
         platform=(around.platforms or {}).get(host, ""),
         last_seen=(around.last_seen or {}).get(host),
+        role=around.peers.roles.get(host, ""),
+        usage=usage,
         parts=tuple(_part_line(part) for part in parts),
     )
 
@@ -123,6 +196,10 @@ def _part_line(part: HostReport) -> PartLine:
         tool_calls=part.usage.tool_calls,
         ruled_out=part.ruled_out,
         not_seen=part.not_seen,
+        question=part.question,
+        answer=part.answer,
+        degraded=part.degraded,
+        usage=part.usage,
     )
 
 
@@ -166,7 +243,8 @@ def _findings(parts: Sequence[HostReport]) -> tuple[Finding, ...]:
     ordered = sorted(
         found.values(),
         key=lambda one: (
-            one.verdict not in ALARMS,
+            not one.verdict.counts,
+            not one.counts,
             one.severity.rank,
             one.host,
             one.title,
@@ -197,8 +275,10 @@ def _bounded(parts: Sequence[HostReport], findings: Sequence[Finding]) -> tuple[
     return tuple(kept)
 
 
-def _summary(coverage: Coverage, findings: Sequence[Finding], *, cancelled: bool) -> str:
-    """What a person wants to hear first, in two or three sentences."""
+def _summary(
+    coverage: Coverage, findings: Sequence[Finding], across: Across, *, cancelled: bool
+) -> str:
+    """What a person wants to hear first, in a few sentences."""
     asked, answered = len(coverage.asked), len(coverage.answered)
     said = [f"{answered} of {_count(asked, 'host')} answered."]
     if cancelled:
@@ -206,27 +286,37 @@ def _summary(coverage: Coverage, findings: Sequence[Finding], *, cancelled: bool
     for word, hosts in (("dark", coverage.dark), ("failed", coverage.failed)):
         if hosts:
             said.append(f"{word.capitalize()}: {_listed(hosts)}.")
-    alarms = [finding for finding in findings if finding.verdict in ALARMS]
-    counts = Counter(finding.severity for finding in alarms)
-    if not alarms:
+    standing = [finding for finding in findings if finding.counts]
+    if not standing:
         said.append("No findings." if coverage.whole else "No findings on those that answered.")
     else:
-        parts = [
-            _count(counts[severity], name)
-            for severity, name in (
-                (Severity.CRITICAL, "critical finding"),
-                (Severity.WARNING, "warning"),
-                (Severity.INFO, "note"),
-            )
-            if counts[severity]
-        ]
-        worst = alarms[0]
-        said.append(f"{', '.join(parts)}. First: {worst.title.lower()} on {worst.host}, ")
-        said[-1] += f"{worst.subject}."
-    gone = len(findings) - len(alarms)
+        said.append(f"{_tally(standing)}. First: {_first(standing[0], across)}.")
+    if across.causes:
+        cause = across.causes[0]
+        said.append(f"{cause.title}: {cause.why}.")
+    gone = sum(1 for finding in findings if not finding.verdict.counts)
     if gone:
         said.append(f"{_count(gone, 'finding')} did not hold when measured again.")
     return " ".join(said)
+
+
+def _tally(findings: Sequence[Finding]) -> str:
+    counts = Counter(finding.severity for finding in findings)
+    names = {
+        Severity.CRITICAL: "critical finding",
+        Severity.WARNING: "warning",
+        Severity.INFO: "note",
+    }
+    return ", ".join(_count(counts[one], name) for one, name in names.items() if counts[one])
+
+
+def _first(worst: Finding, across: Across) -> str:
+    """The gravest finding, as a pattern where it is on more hosts than one."""
+    for pattern in across.patterns:
+        if worst.id in pattern.findings:
+            hosts = _listed(pattern.hosts, 3)
+            return f"{pattern.title.lower()} on {hosts}, {pattern.subject}"
+    return f"{worst.title.lower()} on {worst.host}, {worst.subject}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -51,12 +51,11 @@ def _peers(scene: Scene, explained: set[str]) -> Iterator[Cause]:
     """Endpoints that do not answer on a machine of this very fleet, which is not well itself."""
     named = {host.lower(): host for host in (*scene.by_host, *scene.answered, *scene.dark)}
     reached_for: dict[str, list[Finding]] = {}
-    for finding in scene.findings:
-        if metric_of(finding) in (*ENDPOINTS, "ping.loss_percent"):
-            machine = machine_reached(scene, finding)
-            host = named.get(machine) or named.get(machine.partition(".")[0])
-            if host and host != finding.host:
-                reached_for.setdefault(host, []).append(finding)
+    for finding in scene.about((*ENDPOINTS, "ping.loss_percent")):
+        machine = machine_reached(scene, finding)
+        host = named.get(machine) or named.get(machine.partition(".")[0])
+        if host and host != finding.host:
+            reached_for.setdefault(host, []).append(finding)
     for host, failed in reached_for.items():
         own = [one for one in scene.by_host.get(host, ()) if metric_of(one) in SERVICES]
         if host in scene.dark:
@@ -83,12 +82,11 @@ def _shared(scene: Scene, explained: set[str]) -> Iterator[Cause]:
     """One thing that several hosts share."""
     for rule in SHARED:
         groups: dict[str, list[Finding]] = {}
-        for finding in scene.findings:
-            fits = metric_of(finding) in rule.metrics and finding.id not in explained
-            if fits and (not rule.states or word_of(finding) in rule.states):
-                key = rule.key(scene, finding)
-                if key:
-                    groups.setdefault(key, []).append(finding)
+        for finding in scene.about(rule.metrics):
+            fits = not rule.states or word_of(finding) in rule.states
+            key = rule.key(scene, finding) if fits and finding.id not in explained else ""
+            if key:
+                groups.setdefault(key, []).append(finding)
         for key, same in groups.items():
             if why := _spoken_for(scene, rule, same):
                 explained |= {one.id for one in same}

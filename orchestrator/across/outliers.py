@@ -8,8 +8,9 @@ Handle Outliers", 1993, take the modified z-score `0.6745 (x - median) / MAD` an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from statistics import fmean, median
+from typing import cast
 
 from orchestrator.across.readings import Peers, Readings
 from orchestrator.across.subjects import comparable
@@ -57,13 +58,19 @@ def find_outliers(
         for finding in findings
         for claim in finding.claims
     }
-    found = [
-        outlier
-        for (metric, subject), by_host in readings.items()
-        if len(by_host) >= LEAST_HOSTS and _first_level(measures()[metric]) is not None
-        for outlier in _among(measures()[metric], subject, by_host, peers)
-        if (outlier.host, metric, subject) not in said
-    ]
+    groups: dict[str, str] = {}
+    found: list[Outlier] = []
+    for (metric, subject), by_host in readings.items():
+        measure = measures()[metric]
+        values = _numbers(by_host)
+        if len(values) < LEAST_HOSTS or not _could_tell(measure, values.values()):
+            continue
+        groups |= {host: peers.group(host) for host in values if host not in groups}
+        found += (
+            outlier
+            for outlier in _among(measure, subject, values, groups)
+            if (outlier.host, metric, subject) not in said
+        )
     found.sort(key=lambda one: (-abs(one.score), one.host, one.metric, one.subject))
     return tuple(one.model_copy(update={"id": f"o{number}"}) for number, one in enumerate(found, 1))
 
@@ -72,17 +79,34 @@ def _first_level(measure: Measure) -> float | None:
     return measure.warning if measure.warning is not None else measure.critical
 
 
+def _numbers(by_host: Mapping[str, JsonScalar]) -> Mapping[str, float]:
+    """The values that are numbers: all of them, but for a metric that is a word."""
+    if {*map(type, by_host.values())} <= {int, float}:
+        return cast(Mapping[str, float], by_host)
+    return {host: value for host, value in by_host.items() if not isinstance(value, (str, bool))}
+
+
+def _could_tell(measure: Measure, values: Collection[float]) -> bool:
+    """Whether any of these values could be worth telling, whatever the median is: for nearly all
+    metrics of a fleet that is well, none is."""
+    level = _first_level(measure)
+    if level is None:
+        return False
+    if measure.comparator == "<=":
+        return min(values) <= NEAR * level
+    return max(values) - min(values) >= level / NEAR
+
+
 def _among(
-    measure: Measure, subject: str, by_host: Mapping[str, JsonScalar], peers: Peers
+    measure: Measure, subject: str, values: Mapping[str, float], groups: Mapping[str, str]
 ) -> Iterator[Outlier]:
     """The outliers of one metric and subject, group by group."""
-    groups: dict[str, dict[str, float]] = {}
-    for host, value in by_host.items():
-        if not isinstance(value, (str, bool)):
-            groups.setdefault(peers.group(host), {})[host] = float(value)
-    for group, values in groups.items():
-        if group and len(values) >= LEAST_HOSTS:
-            yield from _unlike(measure, subject, values, group)
+    by_group: dict[str, dict[str, float]] = {}
+    for host, value in values.items():
+        by_group.setdefault(groups[host], {})[host] = float(value)
+    for group, own in by_group.items():
+        if group and len(own) >= LEAST_HOSTS:
+            yield from _unlike(measure, subject, own, group)
 
 
 def _unlike(

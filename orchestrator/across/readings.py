@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.across.subjects import comparable
 from swarm_tasks.measures import Measure, measures
@@ -29,8 +29,8 @@ class Peers:
             what an operator did not tell apart is one fleet.
     """
 
-    roles: Mapping[str, str]
-    platforms: Mapping[str, str]
+    roles: Mapping[str, str] = field(default_factory=dict[str, str])
+    platforms: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def group(self, host: str) -> str:
         """Whom a host is compared with, in words; empty where nothing is known of it."""
@@ -58,8 +58,13 @@ def readings_of(parts: Iterable[HostReport]) -> Readings:
         if metric not in known:
             continue
         shape = comparable(metric, subject)
+        by_host = dict(values)
+        own = any(host in subject for host in by_host)
+        if (metric, shape) not in shaped and len(by_host) == len(values) and not own:
+            shaped[metric, shape] = by_host  # nearly always: one value a host, named alike
+            continue
         for host, value in values:
-            same = comparable(metric, subject, host) if host in subject else shape
+            same = comparable(metric, subject, host) if own else shape
             by_host = shaped.setdefault((metric, same), {})
             seen = by_host.get(host)
             by_host[host] = value if seen is None else _worse(known[metric], seen, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -37,6 +37,19 @@ class Scene:
         for finding in self.findings:
             hosts.setdefault(finding.host, []).append(finding)
         return hosts
+
+    @cached_property
+    def by_metric(self) -> Mapping[str, Sequence[Finding]]:
+        """Findings by what they measured first, gravest first."""
+        metrics: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            metrics.setdefault(metric_of(finding), []).append(finding)
+        return metrics
+
+    def about(self, metrics: Iterable[str]) -> Iterator[Finding]:
+        """The findings about some metrics."""
+        for metric in metrics:
+            yield from self.by_metric.get(metric, ())
 
     @cached_property
     def groups(self) -> Mapping[str, frozenset[str]]:

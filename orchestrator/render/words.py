@@ -43,3 +43,14 @@ def names_text(names: Sequence[str], limit: int = 5) -> str:
     """The first `limit` names, and how many more there are."""
     shown = ", ".join(names[:limit])
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
+
+
+def cut_words(text: str, limit: int) -> str:
+    """`text` in at most `limit` characters, cut after a sentence or, failing that, a word."""
+    if len(text) <= limit:
+        return text
+    kept = text[: limit - 2]
+    ends = [found.end() for found in re.finditer(r"[.!?](?=\s)", kept)]
+    if ends and ends[-1] > limit // 2:
+        return f"{kept[: ends[-1]]} …"
+    return f"{kept.rpartition(' ')[0] or kept} …"

@@ -1,0 +1,174 @@
+"""What a model may speak of: measured values by placeholder, and names. Pure.
+
+Only what counts is here. A claim that was refuted, that went stale or that its evidence does not
+say has no placeholder, and its numbers are no measurements.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from orchestrator.render.claims import claim_digits
+from orchestrator.render.names import has_digit, names_in
+from orchestrator.render.numbers import Facts, settle
+from orchestrator.render.quantities import Measurements
+from orchestrator.render.values import value_text
+from orchestrator.render.words import cut_words
+from swarm_tasks.measures import measures
+from swarm_tasks.models.base import JsonScalar
+from swarm_tasks.models.evidence import Evidence
+from swarm_tasks.models.finding import Claim, Finding
+from swarm_tasks.models.report import HostReport, Report
+
+ANSWER_CHARACTERS = 2_000
+EXPLANATION_CHARACTERS = 1_000
+TITLE_CHARACTERS = 200
+"""The longest words of an agent's model that a report takes."""
+
+STATUS = re.compile(r"\bstatus (\d{3})\b")
+
+
+def facts_of_report(report: Report, parts: Iterable[HostReport]) -> Facts:
+    """What the words about a whole job may speak of.
+
+    Args:
+        parts: For the names of what was measured and is well.
+    """
+    standing = [finding for finding in report.findings if finding.counts]
+    values = dict(_counts_of(report, standing))
+    measured: list[tuple[JsonScalar | None, str]] = []
+    for finding in standing:
+        for number, claim in _claims_of(finding):
+            digits = claim_digits(claim)
+            values[f"{finding.id}.{number}"] = value_text(claim.observed, claim.unit, digits)
+            values[f"{finding.id}.{number}.limit"] = value_text(claim.value, claim.unit, digits)
+            measured += _numbers_of(claim)
+    for outlier in report.outliers:
+        values[f"{outlier.id}.value"] = value_text(outlier.value, outlier.unit)
+        values[f"{outlier.id}.median"] = value_text(outlier.median, outlier.unit)
+        measured += [(outlier.value, outlier.unit), (outlier.median, outlier.unit)]
+    texts = {line.platform for line in report.hosts}
+    texts |= {one.subject for part in parts for one in part.measured}
+    for finding in standing:
+        texts.update(_names_of(finding))
+    return Facts(values, Measurements.of(measured), names_in(texts, report.coverage.asked))
+
+
+def _counts_of(report: Report, standing: Sequence[Finding]) -> Iterator[tuple[str, str]]:
+    """The counts that code itself can vouch for."""
+    coverage = report.coverage
+    for name in ("asked", "answered", "dark", "failed"):
+        yield f"n.{name}", f"{len(getattr(coverage, name)):,}"
+    yield "n.findings", f"{len(standing):,}"
+    severities = Counter(finding.severity.value for finding in standing)
+    for name in ("critical", "warning", "info"):
+        yield f"n.{name}", f"{severities[name]:,}"
+    for one in (*report.patterns, *report.causes):
+        yield f"{one.id}.hosts", f"{len(one.hosts):,}"
+    for pattern in report.patterns:
+        yield f"{pattern.id}.well", f"{pattern.well:,}"
+    for outlier in report.outliers:
+        yield f"{outlier.id}.peers", f"{outlier.peers:,}"
+
+
+def settled_words(part: HostReport) -> tuple[HostReport, int]:
+    """A part with the numbers in its model's words settled, and how many were taken out.
+
+    What explains a finding may say the numbers of its claims; an agent's answer also those that
+    stand in the evidence of the part. What the rules wrote stays as it is.
+    """
+    if not part.answer and not any(map(_spoken, part.findings)):
+        return part, 0
+    removed = 0
+    findings: list[Finding] = []
+    for finding in part.findings:
+        settled, gone = _settled_finding(finding, part)
+        findings.append(settled)
+        removed += gone
+    answer = settle(part.answer, _facts_of_part(part))
+    changed = {
+        "findings": tuple(findings),
+        "answer": cut_words(answer.text, ANSWER_CHARACTERS),
+    }
+    return part.model_copy(update=changed), removed + answer.removed
+
+
+def _spoken(finding: Finding) -> bool:
+    """Whether there are words of a model in a finding."""
+    return bool(finding.explanation) or finding.source == "model"
+
+
+def _settled_finding(finding: Finding, part: HostReport) -> tuple[Finding, int]:
+    fields = {"explanation": EXPLANATION_CHARACTERS}
+    if finding.source == "model":
+        fields |= {"title": TITLE_CHARACTERS, "advice": EXPLANATION_CHARACTERS}
+        # With a claim, the subject is what was measured.
+        fields |= {} if finding.claims else {"subject": TITLE_CHARACTERS}
+    words = {name: str(getattr(finding, name)) for name in fields}
+    if not any(words.values()):
+        return finding, 0
+    facts = _facts_of_finding(finding, part, any(map(has_digit, words.values())))
+    settled = {name: settle(text, facts) for name, text in words.items()}
+    changed = {name: cut_words(one.text, fields[name]) for name, one in settled.items()}
+    return finding.model_copy(update=changed), sum(one.removed for one in settled.values())
+
+
+def _facts_of_finding(finding: Finding, part: HostReport, digits: bool) -> Facts:
+    """What the words about one finding may speak of."""
+    calls = {ref.call_id for claim in finding.claims for ref in claim.evidence}
+    calls |= {*finding.related}
+    cited = (item for item in part.evidence if digits and item.call_id in calls)
+    return Facts(
+        measured=Measurements.of(
+            number for _, claim in _claims_of(finding) for number in _numbers_of(claim)
+        ),
+        names=names_in(_names_of(finding), (finding.host,), _text_of(cited)),
+    )
+
+
+def _facts_of_part(part: HostReport) -> Facts:
+    """What an agent's answer may speak of."""
+    if not part.answer:
+        return Facts()
+    said = _text_of(part.evidence) if has_digit(part.answer) else ""
+    known = measures()
+    values: list[tuple[JsonScalar | None, str]] = [
+        (one.value, known[one.metric].unit) for one in part.measured if one.metric in known
+    ]
+    for finding in part.findings:
+        for _, claim in _claims_of(finding):
+            values += _numbers_of(claim)
+    texts = {one.subject for one in part.measured}
+    for finding in part.findings:
+        texts.update(_names_of(finding))
+    return Facts(measured=Measurements.of(values, said), names=names_in(texts, (part.host,), said))
+
+
+def _claims_of(finding: Finding) -> Iterator[tuple[int, Claim]]:
+    """The claims that stand, each with its place among all."""
+    for number, claim in enumerate(finding.claims, 1):
+        if claim.verdict.counts and finding.verdict.counts:
+            yield number, claim
+
+
+def _numbers_of(claim: Claim) -> list[tuple[JsonScalar | None, str]]:
+    """What was measured, and the limit."""
+    return [(value, claim.unit) for value in (claim.observed, claim.remeasured, claim.value)]
+
+
+def _names_of(finding: Finding) -> Iterator[str]:
+    """Texts about a finding that were not written by a model."""
+    for claim in finding.claims:
+        yield claim.subject
+    if finding.source == "rules":
+        yield finding.subject
+        yield finding.specialist
+        if code := STATUS.search(finding.advice):
+            yield f"status {code[1]}"
+            yield f"HTTP {code[1]}"
+
+
+def _text_of(evidence: Iterable[Evidence]) -> str:
+    return " ".join(str(item.data) for item in evidence)

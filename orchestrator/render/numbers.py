@@ -1,0 +1,234 @@
+"""The numbers in a model's words: measured ones are put in, all others are taken out. Pure.
+
+A model writes `{f3.1}` where it means the first claim of the third finding, and the measured value
+is put in here, in the units of the rest of the report. Any other number is looked at: a name that
+holds digits stays, and so does a number with its unit that was measured. What is left was measured
+by nobody, and is replaced by a mark, since a sentence that silently lost its number would say
+something else. Numbers written out in English are taken out always: there is no need for them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+from orchestrator.render.names import EDGES, Names, has_digit
+from orchestrator.render.quantities import UNIT, UNITS, Measurements, quantities_at
+from orchestrator.render.words import UNSEEN
+
+REMOVED = "[number removed]"
+
+PLACEHOLDER = re.compile(r"\{{1,2}\s*([A-Za-z]\w*(?:\.\w+)*)\s*\}{1,2}")
+
+ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|\Z)"  # operating system commands, such as links
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # control sequences, such as colours
+    r"|\x1b[@-_]"
+)
+
+_ONES = (
+    "zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
+    "|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+)
+_LARGE = "hundreds?|thousands?|millions?|billions?|trillions?|dozens?"
+_WORD = rf"(?:one|{_ONES}|{_LARGE})"
+SPELLED = re.compile(
+    rf"\b(?:a (?={_LARGE}))?{_WORD}(?:[ -](?:(?:and|point)[ -])?{_WORD})*(?![\w'’])", re.I
+)
+"""A number in English words. `one` alone is more often a pronoun: it is one before a unit only."""
+
+FRACTION = re.compile(
+    r"\b(?:(?:an?|one|two|three)[ -])?(?:half|halves|thirds?|quarters?|fifths?|tenths?)"
+    r"(?= (?:of|full|as)\b)"
+    r"|\b(?:twice|thrice|doubled|tripled|quadrupled|(?:two|three|four|five|ten|hundred)fold)\b",
+    re.I,
+)
+
+SPELLED_TERMS = re.compile(
+    r"\b(?:zero-(?:day|trust|copy)|two-factor|(?:one|two|three)-way|one-(?:off|time))\b", re.I
+)
+"""Words of the trade that begin with a number and measure nothing."""
+
+TOKEN = re.compile(r"(?:[^\s\"'`“”‘’„«»()\[\]{}<>,;!?|*…]|(?<=\d),(?=\d))+")
+"""A word that may hold a number; commas stand between digits only."""
+
+LIST_MARK = re.compile(r"(?m)^[ \t]*(?P<number>\d{1,2})[.)](?=[ \t])")
+SIGNS = "-−+~≈<>≤≥±$€£×^"
+SIGN_BEFORE = re.compile(rf"(?<!\w)[{re.escape(SIGNS)}]+\s?\Z")
+
+OTHER_NUMERAL = "0\ue000"
+"""Stands for a numeral that is not written in digits of ASCII: no name, and never measured."""
+
+CHINESE_SHARE = re.compile("百分之[零〇一二两三四五六七八九十百千点]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a model may speak of.
+
+    Args:
+        values: What stands for each placeholder, such as `f3.1`.
+        measured: Numbers that may also be written out.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict[str, str])
+    measured: Measurements = field(default_factory=Measurements)
+    names: Names = field(default_factory=Names)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Words of a model with their numbers settled.
+
+    Args:
+        removed: How many numbers and placeholders were taken out.
+        placed: How many measured values were put in.
+    """
+
+    text: str
+    removed: int = 0
+    placed: int = 0
+
+
+def bare(text: str) -> str:
+    """A model's words without what acts unseen: escape sequences, control characters, overrides of
+    the direction, zero-width characters. Unlike a host's words they hide nothing worth seeing."""
+    return UNSEEN.sub("", ESCAPES.sub("", text)).strip()
+
+
+def settle(text: str, facts: Facts) -> Settled:
+    """A model's words, with each placeholder filled in and each other number settled."""
+    text = _with_plain_numerals(bare(text))
+    page = _Page(text)
+    for found in PLACEHOLDER.finditer(text):
+        _place(page, found, facts.values.get(found[1].lower()))
+    _keep_names(page, facts.names)
+    for found in TOKEN.finditer(text):
+        if has_digit(found[0]) and page.free(*found.span()):
+            _judge(page, found, facts)
+    for found in SPELLED.finditer(text):
+        unit = UNIT.match(text, found.end())
+        if (unit or found[0].lower() != "one") and page.free(*found.span()):
+            page.remove(found.start(), unit.end() if unit else found.end())
+    for found in FRACTION.finditer(text):
+        if page.free(*found.span()):
+            page.remove(*found.span())
+    return page.settled()
+
+
+class _Page:
+    """A text and what becomes of its parts; each character is decided about once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._taken = bytearray(len(text))
+        self._edits: list[tuple[int, int, str]] = []
+        self._removed = self._placed = 0
+
+    def free(self, start: int, end: int) -> bool:
+        """Whether nothing in this part is decided yet."""
+        return not any(self._taken[start:end])
+
+    def keep(self, start: int, end: int) -> None:
+        """Leave this part as it is."""
+        self._taken[start:end] = b"\1" * (end - start)
+
+    def remove(self, start: int, end: int) -> None:
+        """Put the mark in place of this part."""
+        self.keep(start, end)
+        self._edits.append((start, end, REMOVED))
+        self._removed += 1
+
+    def put(self, start: int, end: int, value: str) -> None:
+        """Put a measured value in place of this part."""
+        self.keep(start, end)
+        self._edits.append((start, end, value))
+        self._placed += 1
+
+    def settled(self) -> Settled:
+        """The text as it is now."""
+        said, at = list[str](), 0
+        for start, end, instead in sorted(self._edits):
+            said += (self.text[at:start], instead)
+            at = end
+        said.append(self.text[at:])
+        mark = re.escape(REMOVED)
+        whole = re.sub(rf"{mark}(?:(?: ?[-–,/] ?| )?{mark})+", REMOVED, "".join(said))
+        return Settled(whole.strip(), self._removed, self._placed)
+
+
+def _place(page: _Page, found: re.Match[str], value: str | None) -> None:
+    """Fill in a placeholder, with what would turn its value into another: a sign before it, a unit
+    said twice behind it, letters or digits that touch it."""
+    before = SIGN_BEFORE.search(page.text, 0, found.start())
+    start, end = before.start() if before else found.start(), found.end()
+    unit = UNIT.match(page.text, end)
+    glued = re.compile(r"\w+").match(page.text, end)
+    if unit and value and _says_again(value, unit["unit"].lower()):
+        end = unit.end()
+    elif glued:
+        end = glued.end()
+    if not page.free(start, end):
+        start, end = found.span()
+    if value is None:
+        page.remove(start, end)
+    else:
+        page.put(start, end, value)
+
+
+def _says_again(value: str, unit: str) -> bool:
+    """Whether a value has this unit already: `97.3 %` and `percent`."""
+    tail = value.rpartition(" ")[2].lower()
+    return bool(tail) and UNITS.get(tail, ("",))[0] == UNITS[unit][0]
+
+
+def _keep_names(page: _Page, names: Names) -> None:
+    """Names of several words, words of the trade, and the numbers of a list that counts up."""
+    kept = [SPELLED_TERMS.finditer(page.text)]
+    if names.phrases is not None:
+        kept.append(names.phrases.finditer(page.text))
+    for found in chain.from_iterable(kept):
+        if page.free(*found.span()):
+            page.keep(*found.span())
+    wanted = 1
+    for found in LIST_MARK.finditer(page.text):
+        if int(found["number"]) == wanted:
+            page.keep(*found.span())
+            wanted += 1
+
+
+def _judge(page: _Page, found: re.Match[str], facts: Facts) -> None:
+    """Keep or remove a word that holds digits, with the unit that belongs to it."""
+    core = found[0].strip(EDGES)
+    start = found.start() + found[0].index(core)
+    end = start + len(core)
+    if value := facts.values.get(core.lower()):
+        # The braces of a placeholder were forgotten, or are others.
+        page.put(start, end, value)
+        return
+    if facts.names.holds(core):
+        return
+    signed = len(core) - len(core.lstrip(SIGNS))
+    written, whole = quantities_at(page.text, start + signed)
+    lead = found[0][: start - found.start()]
+    minus = bool({*"-−"} & {*lead})
+    if whole >= end and not signed and not minus and facts.measured.carry(written):
+        page.keep(start, whole)
+        return
+    unit = UNIT.match(page.text, end)
+    begin = found.start() if minus else start
+    page.remove(begin, max(end, whole, unit.end() if unit else end))
+
+
+def _with_plain_numerals(text: str) -> str:
+    """`text` with digits of other scripts, fractions and circled numbers as one plain sign."""
+    if text.isascii():
+        return text
+    marked = "".join(
+        OTHER_NUMERAL if not one.isascii() and unicodedata.category(one)[0] == "N" else one
+        for one in text
+    )
+    return CHINESE_SHARE.sub(OTHER_NUMERAL, marked)
