@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import gc
 import secrets
 import threading
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 
 import redis
 from celery import Celery
 
 from orchestrator import dispatch
-from orchestrator.synthesis import Circumstances, synthesize
+from orchestrator.finish import finish
+from orchestrator.prose import PROSE_SECONDS
 from swarm_tasks.app import settings_of
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import UnknownName
 from swarm_tasks.log import logger
-from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.host import Beat
+from swarm_tasks.models.job import BrainChoice
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.ledger import JobRecord, Ledger, PartRecord, moment
@@ -50,15 +49,19 @@ class Keeper:
         app: To count a part towards its chord.
         ledger: Where jobs stand.
         presence: Who is there.
+        words_seconds: How long the chord's body may wait for a model's words beside its work.
     """
 
-    def __init__(self, app: Celery, ledger: Ledger, presence: Presence) -> None:
+    def __init__(
+        self, app: Celery, ledger: Ledger, presence: Presence, words_seconds: float = 0.0
+    ) -> None:
         self._app = app
+        self._words = words_seconds
         self._ledger = ledger
         self._presence = presence
         self._since = self._looked = time.monotonic()
         self._scanned: dict[str, float] = {}
-        self._all_closed: dict[str, float] = {}
+        self._end_at: dict[str, float] = {}
         self._done: dict[str, frozenset[str]] = {}
 
     def tick(self) -> None:
@@ -77,9 +80,9 @@ class Keeper:
                 raise
             except Exception:  # noqa: BLE001 - one job's trouble must not be all jobs'
                 logger("control").exception("job %s could not be looked after", job)
-        for gone in {*self._scanned, *self._all_closed, *self._done} - set(jobs):
+        for gone in {*self._scanned, *self._end_at, *self._done} - set(jobs):
             self._scanned.pop(gone, None)
-            self._all_closed.pop(gone, None)
+            self._end_at.pop(gone, None)
             self._done.pop(gone, None)
 
     def look_after(self, job: str) -> None:
@@ -91,10 +94,18 @@ class Keeper:
         if record.closed < record.total:
             self._close_the_lost(record, clock)
             return
-        since = self._all_closed.setdefault(job, clock)
-        if clock - since > CHORD_SECONDS + CHORD_SECONDS_A_PART * record.total:
+        if job not in self._end_at:
+            self._end_at[job] = clock + self._grace_seconds(record)
+        if clock > self._end_at[job]:
             logger("control").warning("job %s: the chord did not end it; ending it here", job)
             finish(self._ledger, self._presence, job)
+
+    def _grace_seconds(self, record: JobRecord) -> float:
+        """How long from now the chord's body may take with a job whose parts are all closed."""
+        words = 0.0
+        if record.job.brain is not BrainChoice.RULES and record.cancelled_at is None:
+            words = min(self._words, max(record.deadline_at - self._ledger.now(), 0.0))
+        return CHORD_SECONDS + CHORD_SECONDS_A_PART * record.total + words
 
     def _close_the_lost(self, record: JobRecord, clock: float) -> None:
         job = record.job
@@ -181,48 +192,6 @@ def _unanswered(record: JobRecord, part: PartRecord, stop: StopReason, reason: s
     )
 
 
-def finish(ledger: Ledger, presence: Presence, job: str) -> None:
-    """Make a job's report and close it; nothing if it is closed already.
-
-    Raises:
-        JobError: Some of its parts are not closed.
-        UnknownName: There is no such job.
-    """
-    record = ledger.record(job)
-    if record.state == "closed":
-        return
-    asked = set(record.job.hosts)
-    systems = {
-        view.host: view.facts.os
-        for view in presence.fleet()
-        if view.facts is not None and view.host in asked
-    }
-    around = Circumstances(
-        finished=now_utc(),
-        cancelled=record.cancelled_at is not None,
-        last_seen=presence.last_seen(record.job.hosts),
-        platforms=systems,
-    )
-    with no_cycles_sought():
-        ledger.close_job(synthesize(record.job, ledger.reports(job), around))
-
-
-@contextmanager
-def no_cycles_sought() -> Generator[None]:
-    """While this lasts, Python's search for cyclic garbage rests.
-
-    Reports are trees, so there is nothing to find, but the search walks all of them again and
-    again while they are read: a part of 6,000 would cost twice as much as one of 1,000.
-    """
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 class ControlService:
     """The keeper at work beside control's tasks, for the life of its process."""
 
@@ -230,7 +199,10 @@ class ControlService:
         client = connect(settings)
         self.ledger = Ledger(client, settings.result_ttl_seconds)
         self.presence = Presence(client, settings.presence_ttl_seconds, settings.forget_seconds)
-        self._keeper = Keeper(app, self.ledger, self.presence)
+        words_seconds = min(PROSE_SECONDS, settings.model_timeout_seconds)
+        self._keeper = Keeper(
+            app, self.ledger, self.presence, words_seconds if settings.has_model else 0.0
+        )
         self._instance = secrets.token_hex(6)
         self._name = settings.host
         self._stop = threading.Event()
@@ -241,7 +213,7 @@ class ControlService:
         self._thread.start()
 
     def stopping(self) -> None:
-        """Nothing: a synthesis that runs takes milliseconds."""
+        """Nothing: a synthesis takes milliseconds, or as long as a model may take for its words."""
 
     def stopped(self) -> None:
         """Keep no more."""

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from celery import Celery
 
 from orchestrator import dispatch
-from orchestrator.keeper import Keeper, dark_report, finish
+from orchestrator.finish import finish
+from orchestrator.keeper import Keeper, dark_report
 from orchestrator.plan import host_tasks, select_hosts, select_specialists
 from orchestrator.planner import make_plan
 from orchestrator.proposal import Scope
@@ -206,8 +207,9 @@ class Fleet:
         return True
 
     def finish(self, job: str) -> None:
-        """Make and store the report of a job whose parts are all closed."""
-        finish(self.ledger, self.presence, job)
+        """Make and store the report of a job whose parts are all closed, in words of the model of
+        these settings where the job wants any."""
+        finish(self.ledger, self.presence, job, self.settings)
 
     def hosts(self) -> tuple[HostView, ...]:
         """Every host of the fleet, by name."""

@@ -1,0 +1,109 @@
+"""Ends a job whose parts are all closed: its report is made, told in words, and stored."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from orchestrator.across.readings import Peers
+from orchestrator.prose import Purse, tell, wants_words
+from orchestrator.synthesis import Circumstances, synthesize
+from orchestrator.told import Told, with_words
+from swarm_tasks.config import Settings
+from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.job import BrainChoice
+from swarm_tasks.models.report import HostReport, Report
+from swarm_tasks.store.ledger import JobRecord, Ledger
+from swarm_tasks.store.presence import Presence
+
+CLOSING_SECONDS = 0.5
+"""Of a job's time, what is kept to close it after a model was asked for words."""
+
+
+def finish(ledger: Ledger, presence: Presence, job: str, settings: Settings | None = None) -> None:
+    """Make a job's report and close it; nothing if it is closed already.
+
+    Args:
+        settings: Whose model writes the summary, where the job wants one. None asks no model: so
+            does a keeper, which ends a job because nobody else did in time.
+
+    Raises:
+        JobError: Some of its parts are not closed.
+        UnknownName: There is no such job.
+    """
+    record = ledger.record(job)
+    if record.state == "closed":
+        return
+    parts = ledger.reports(job)
+    around = _circumstances(ledger, presence, record)
+    with no_cycles_sought():
+        report = synthesize(record.job, parts, around)
+    if wants_words(record.job, report):
+        told = _told(ledger, record, report, parts, settings)
+        if told is not None:
+            report = with_words(report, record.job, told, now_utc())
+    ledger.close_job(report)
+
+
+def _circumstances(ledger: Ledger, presence: Presence, record: JobRecord) -> Circumstances:
+    """What is known beside the parts' reports."""
+    asked = set(record.job.hosts)
+    facts = {
+        view.host: view.facts
+        for view in presence.fleet()
+        if view.facts is not None and view.host in asked
+    }
+    return Circumstances(
+        finished=now_utc(),
+        cancelled=record.cancelled_at is not None,
+        last_seen=presence.last_seen(record.job.hosts),
+        platforms={host: one.os for host, one in facts.items()},
+        peers=Peers(
+            roles={host: one.role for host, one in facts.items() if one.role},
+            platforms={host: one.platform for host, one in facts.items()},
+        ),
+        charges=ledger.job_charges(record.job.id),
+    )
+
+
+def _told(
+    ledger: Ledger,
+    record: JobRecord,
+    report: Report,
+    parts: Sequence[HostReport],
+    settings: Settings | None,
+) -> Told | None:
+    """What a model says of a report that wants words; None where nobody could expect any."""
+    job = record.job
+    if settings is None:
+        # Where models thought on the hosts, one was to join their answers too.
+        missed = "the job was ended by control's keeper, which asks no model"
+        return Told(degraded=missed) if report.charges else None
+    if not settings.has_model:
+        missed = "control has no model"
+        return Told(degraded=missed) if job.brain is BrainChoice.LLM else None
+
+    def refused() -> str:
+        spent = ledger.spent(job.id)
+        return job.allowance.exceeded(spent.tokens, spent.cost_usd)
+
+    purse = Purse(refused, lambda charge: ledger.charge_job(job.id, charge))
+    left = record.deadline_at - ledger.now() - CLOSING_SECONDS
+    return tell(report, parts, settings, left, purse)
+
+
+@contextmanager
+def no_cycles_sought() -> Generator[None]:
+    """While this lasts, Python's search for cyclic garbage rests.
+
+    Reports are trees, so there is nothing to find, but the search walks all of them again and
+    again while they are read: a part of 6,000 would cost twice as much as one of 1,000.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
