@@ -7,15 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
-from typing import Protocol, cast
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from orchestrator.surfaces.check import Check
 from swarm_tasks.brain.model import Probe
-from swarm_tasks.brain.open import open_model
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import HostswarmError, ModelUnreachable
 from swarm_tasks.models.charge import Tier
+
+if TYPE_CHECKING:
+    from swarm_tasks.brain.direct import DirectModel
+    from swarm_tasks.brain.router import RouterModel
 
 PROBE_SECONDS = 8.0
 """A large model that is asked first after a pause is loaded first; longer than this, a person
@@ -30,22 +33,6 @@ WINDOW = {
     Tier.WORKER: "HOSTSWARM_CONTEXT_LENGTH",
 }
 MOST_OFFERED = 6
-
-
-class Probed(Protocol):
-    """A model that says what is known of it; both ways to one do."""
-
-    async def probe(self, seconds: float) -> Probe:
-        """Ask it for a tool call.
-
-        Raises:
-            ModelError: It does not answer.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Let go of all connections."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +51,12 @@ class Place:
     @property
     def title(self) -> str:
         """What it is, and where."""
-        whose = " and ".join(tier.value for tier in self.tiers)
-        return f"{self.name} ({whose}) at {self.url}" if self.url else f"{self.name} ({whose})"
+        return f"{self.what} at {self.url}" if self.url else self.what
+
+    @property
+    def what(self) -> str:
+        """The model's name, and whose it is."""
+        return f"{self.name} ({' and '.join(tier.value for tier in self.tiers)})"
 
 
 def model_checks(settings: Settings, seconds: float | None = None) -> Iterator[Check]:
@@ -89,7 +80,8 @@ def model_checks(settings: Settings, seconds: float | None = None) -> Iterator[C
             yield Check(
                 "model",
                 "warning" if others else "broken",
-                f"{place.title}: {one.message}",
+                # An endpoint's own error names it.
+                f"{place.what if place.url in one.message else place.title}: {one.message}",
                 one.remedy or "until it answers, agents go by the rules",
             )
 
@@ -142,13 +134,11 @@ async def _probe_all(
 
 async def _probe(settings: Settings, place: Place, seconds: float | None) -> Probe | HostswarmError:
     """What one place says of itself, or why it says nothing."""
-    alone = settings.model_copy(update={"router_url": (place.url,) if place.url else ()})
     seconds = seconds or (PROBE_SECONDS if place.url else DIRECT_PROBE_SECONDS)
     try:
-        opened = open_model(alone, place.tiers[0])
+        model = _opened(settings, place)
     except HostswarmError as error:
         return error
-    model = cast(Probed, opened)
     try:
         async with asyncio.timeout(seconds):
             return await model.probe(seconds)
@@ -158,6 +148,26 @@ async def _probe(settings: Settings, place: Place, seconds: float | None) -> Pro
         return error
     finally:
         await model.close()
+
+
+def _opened(settings: Settings, place: Place) -> RouterModel | DirectModel:
+    """The model at a place, which is asked once: doctor's job is to say what is wrong, at once.
+
+    Raises:
+        SettingsError: The way to it cannot be taken.
+    """
+    # What is set about windows is left out: the endpoint is to say what it has.
+    change = {"context_length": None, "orchestrator_context_length": None}
+    tier = place.tiers[-1]
+    if place.url:
+        from swarm_tasks.brain.retry import Patience
+        from swarm_tasks.brain.router import RouterModel
+
+        alone = settings.model_copy(update={**change, "router_url": (place.url,)})
+        return RouterModel(alone, tier, Patience(rounds=1))
+    from swarm_tasks.brain.direct import DirectModel
+
+    return DirectModel(settings.model_copy(update=change), tier)
 
 
 def _answered(settings: Settings, place: Place, probe: Probe) -> Iterator[Check]:
