@@ -173,7 +173,9 @@ def _host_line(host: str, parts: Sequence[HostReport], around: Circumstances) ->
         host=host,
         status=status,
         reason=_reason(parts, status),
-        specialists=tuple(part.specialist for part in parts if part.status is HostStatus.ANSWERED),
+        specialists=tuple(
+            dict.fromkeys(part.specialist for part in parts if part.status is HostStatus.ANSWERED)
+        ),
         tool_calls=usage.tool_calls,
         llm_calls=usage.llm_calls,
         seconds=(max(ends) - min(starts)).total_seconds() if starts else 0.0,

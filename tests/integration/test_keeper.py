@@ -8,12 +8,12 @@ import pytest
 from pydantic import SecretStr
 
 from orchestrator.keeper import Keeper
-from orchestrator.plan import plan
+from orchestrator.plan import default_parts, host_tasks
 from swarm_tasks.app import make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.models.base import now_utc
-from swarm_tasks.models.job import Job, Specialist
+from swarm_tasks.models.job import HostTask, Job, Specialist
 from swarm_tasks.models.policy import Policy
 from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
@@ -32,6 +32,11 @@ def keeper(client: Commands, store: EmbeddedStore) -> Generator[Keeper]:
     app.close()
 
 
+def tasks_of(job: Job, deadline_at: float) -> tuple[HostTask, ...]:
+    parts = default_parts(job.hosts, (SPECIALIST,), job.question)
+    return host_tasks(job, parts, Policy(), deadline_at)
+
+
 def open_job(client: Commands, job: str) -> Ledger:
     """A job on one host that gives no sign of life."""
     ledger = Ledger(client, 3600)
@@ -39,7 +44,7 @@ def open_job(client: Commands, job: str) -> Ledger:
         id=job, hosts=("alpha",), specialists=("napper",), created=now_utc(), deadline_seconds=600
     )
     deadline_at = ledger.now() + 600
-    ledger.open(asked, plan(asked, (SPECIALIST,), Policy(), deadline_at), deadline_at)
+    ledger.open(asked, tasks_of(asked, deadline_at), deadline_at)
     return ledger
 
 
@@ -89,7 +94,7 @@ def test_a_job_outlives_its_deadline_however_short_results_are_kept(client: Comm
         deadline_seconds=7200,
     )
     deadline_at = ledger.now() + 7200
-    ledger.open(asked, plan(asked, (SPECIALIST,), Policy(), deadline_at), deadline_at)
+    ledger.open(asked, tasks_of(asked, deadline_at), deadline_at)
     assert client.ttl(keys.JOB.at(job="cccccccc")) > 7200
     assert client.ttl(keys.PART.at(job="cccccccc", part="alpha/napper")) > 7200
     ledger.drop_open("cccccccc")
