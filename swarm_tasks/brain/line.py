@@ -1,8 +1,8 @@
 """The pooled connections to endpoints: one request, one answer, or why there was none.
 
-Measured on the way to what is here, in CPU a call: `trust_env=True` sends every call through two
-threads, 0.19 ms more; the proxy is looked up once instead. Cookies, redirects and aiohttp's own
-timers are not used either: the caller holds one timer for all it does.
+What aiohttp offers and is not used here: `trust_env=True` sends every call through two threads,
+which cost 0.3 ms of CPU beside the 0.09 of the call itself, so the proxy is looked up once; there
+are no cookies, no redirects, and none of its timers: the caller holds one for all it does.
 """
 
 from __future__ import annotations

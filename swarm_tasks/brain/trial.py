@@ -105,7 +105,8 @@ class Trial:
 
     def _unreachable(self, now: float, asked_seconds: float = 0.0) -> ModelUnreachable:
         took = now - self.began
-        words = f"{self._troubles()} (tried {self._tries} times in {took:.1f} s)"
+        times = "once" if self._tries == 1 else f"{self._tries} times"
+        words = f"{self._troubles()} (tried {times} in {took:.1f} s)"
         if asked_seconds > self.end - now:
             words = (
                 f"{self._troubles()}, and asks to wait {asked_seconds:.0f} s, more than the "
