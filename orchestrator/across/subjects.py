@@ -65,14 +65,24 @@ SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
 that matches holds; a subject that none matches is comparable as it is."""
 
 
+REACHED = frozenset(
+    {
+        *("http.answer", "tcp.answer", "tls.answer", "tls.left_seconds"),
+        *("ping.loss_percent", "ping.rtt_ms", "file.age_seconds", "file.state"),
+    }
+)
+"""Metrics whose subjects may hold the asking host's own name as that. Elsewhere a word that is the
+same, as a unit called like its host, is the unit's."""
+
+
 def comparable(metric: str, subject: str, host: str = "") -> str:
     """What two hosts' subjects have in common when they are about the same thing.
 
     Args:
         host: Whose subject it is; its own name is replaced, so that a check of each host's own
-            address is one check.
+            address is one check. Only in metrics of what is reached.
     """
-    if host and host in subject:
+    if host and host in subject and metric in REACHED:
         own = re.compile(rf"(?<![\w.-]){re.escape(host)}(?![\w-])")
         return _shaped(metric, own.sub(THIS_HOST, subject))
     return _shaped(metric, subject)
