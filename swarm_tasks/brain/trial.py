@@ -10,7 +10,8 @@ from swarm_tasks.brain.endpoints import Endpoint, Endpoints
 from swarm_tasks.brain.retry import LATE_SHARE, Again, Patience
 from swarm_tasks.errors import ModelError, ModelUnreachable
 
-REMEDY = "start it, or mend HOSTSWARM_ROUTER_URL"
+REMEDY = "see that it is up and well, and that HOSTSWARM_ROUTER_URL names it"
+LIMIT_REMEDY = "raise that limit, or run fewer agents at once"
 
 
 @dataclass(slots=True)
@@ -74,7 +75,8 @@ class Trial:
             raise next(iter(self.given_up.values()))
         free_in = min(self._free_in(one, now) for one in left)
         if not self._tries and free_in > 0:
-            raise ModelUnreachable(f"{self._troubles()}, and is tried again in {free_in:.0f} s")
+            words = f"{self._troubles()}, and is tried again in {max(1.0, free_in):.0f} s"
+            raise ModelUnreachable(words, REMEDY)
         self._rounds += 1
         # A probe that is under way ends this round too: nobody waits on it for ever.
         self._sick_rounds += not self.failed or any(one.sick for one in self.failed.values())
@@ -104,14 +106,15 @@ class Trial:
         return "; ".join(f"{one.url} {one.trouble or 'fails'}" for one in self.endpoints.all)
 
     def _unreachable(self, now: float, asked_seconds: float = 0.0) -> ModelUnreachable:
-        took = now - self.began
-        times = "once" if self._tries == 1 else f"{self._tries} times"
-        words = f"{self._troubles()} (tried {times} in {took:.1f} s)"
-        if asked_seconds > self.end - now:
+        left = max(0.0, self.end - now)
+        if asked_seconds > left:
             words = (
                 f"{self._troubles()}, and asks to wait {asked_seconds:.0f} s, more than the "
-                f"{max(0.0, self.end - now):.1f} s that are left"
+                f"{left:.1f} s that are left"
             )
+            return ModelUnreachable(words, LIMIT_REMEDY)
+        times = "once" if self._tries == 1 else f"{self._tries} times"
+        words = f"{self._troubles()} (tried {times} in {now - self.began:.1f} s)"
         return ModelUnreachable(words, REMEDY)
 
 
