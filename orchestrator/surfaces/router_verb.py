@@ -17,7 +17,6 @@ from swarm_tasks.store.client import is_loopback
 
 SHIPPED = Path(__file__).parent.parent / "router" / "router.yaml"
 
-TIERS = ("ROUTER_WORKER", "ROUTER_WORKER_2", "ROUTER_ORCHESTRATOR", "ROUTER_ORCHESTRATOR_2")
 FIELDS = ("MODEL", "API_BASE", "API_KEY")
 
 QUIET = {
@@ -74,10 +73,11 @@ def router_environment(
                 f"set {SHARED_KEY}_FILE or {KEYS_FILE}, see docs/router.md",
             )
         environment[KEYLESS] = "true"
-    if shipped:
+    # A configuration of one's own is often a copy of ours.
+    if shipped or environment.get("ROUTER_WORKER_MODEL"):
         _fill_in(environment)
-        # LiteLLM does not start without one. Where none is set, nobody knows it.
-        environment.setdefault(MASTER_KEY, f"sk-{secrets.token_hex(32)}")
+    # LiteLLM does not start without one. Where none is set, nobody knows it.
+    environment.setdefault(MASTER_KEY, f"sk-{secrets.token_hex(32)}")
     return environment
 
 
@@ -102,7 +102,8 @@ def run_router(settings: Settings, config: Path | None, host: str, port: int) ->
 
 
 def _fill_in(environment: dict[str, str]) -> None:
-    """What the shipped configuration asks for and is not set: as the deployment before it.
+    """What the shipped configuration asks for and is not set: as the deployment before it, and an
+    orchestrator's as the worker's of the same number.
 
     A model and its endpoint belong together: where one names a model of its own, its base URL and
     key are its own as well.
@@ -112,10 +113,11 @@ def _fill_in(environment: dict[str, str]) -> None:
             "no model is named for the router",
             "set ROUTER_WORKER_MODEL, such as openai/gpt-4o-mini, see docs/router.md",
         )
+    own = any(environment.get(f"ROUTER_ORCHESTRATOR_{field}") for field in FIELDS)
     origin = {
         "ROUTER_WORKER_2": "ROUTER_WORKER",
         "ROUTER_ORCHESTRATOR": "ROUTER_WORKER",
-        "ROUTER_ORCHESTRATOR_2": "ROUTER_ORCHESTRATOR",
+        "ROUTER_ORCHESTRATOR_2": "ROUTER_ORCHESTRATOR" if own else "ROUTER_WORKER_2",
     }
     for tier, before in origin.items():
         if not any(environment.get(f"{tier}_{field}") for field in FIELDS):

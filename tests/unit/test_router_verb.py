@@ -30,6 +30,9 @@ def test_what_is_not_set_is_as_the_deployment_before_it() -> None:
     assert "ROUTER_WORKER_2_API_KEY" not in found  # another endpoint is not sent this one's key
     assert found["ROUTER_ORCHESTRATOR_2_MODEL"] == "anthropic/large"
     assert "ROUTER_ORCHESTRATOR_API_KEY" not in found
+    same = environment({**NAMED, **one_more})
+    assert same["ROUTER_ORCHESTRATOR_2_API_BASE"] == "http://second:8000/v1"
+    assert "ROUTER_ORCHESTRATOR_API_BASE" not in same
     alone = environment(NAMED)
     tiers = ("WORKER_2", "ORCHESTRATOR", "ORCHESTRATOR_2")
     assert {alone[f"ROUTER_{tier}_API_KEY"] for tier in tiers} == {"sk-provider"}
