@@ -11,7 +11,7 @@ import pytest
 
 from swarm_tasks.brain.base import Asked, Mind, Reply, Step
 from swarm_tasks.models.base import now_utc
-from swarm_tasks.models.charge import Allowance
+from swarm_tasks.models.charge import Allowance, Tier
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus
 from swarm_tasks.models.finding import Verdict
 from swarm_tasks.models.job import AuditRequest, BrainChoice
@@ -58,16 +58,22 @@ GOOD: Mapping[str, tuple[Turn, ...]] = {
     "flood-once": (faulty(nap(0.01), Fault(flood_bytes=50_000_000, times=1)), FINE),
 }
 
-DEGRADED: Mapping[str, tuple[tuple[Turn, ...], StopReason, str]] = {
+MINDLESS: Mapping[str, tuple[tuple[Turn, ...], StopReason, str]] = {
     "looping": ((nap(0.01),), StopReason.STEPS, "used up its 6 steps"),
     "babbling": ((says("Well, well."),), StopReason.MALFORMED, "it holds no JSON object"),
     "inventing": ((calls(call("rm")),), StopReason.MALFORMED, "there is no tool 'rm' here"),
+}
+
+BROKEN: Mapping[str, tuple[tuple[Turn, ...], StopReason, str]] = {
     "trickling": ((fails(trickle=True, trickle_seconds=0.2),), StopReason.MODEL, ""),
     "hanging": ((fails(hang=True),), StopReason.MODEL, ""),
     "nonsense": ((fails(nonsense="html"),), StopReason.MODEL, "nonsense"),
     "refusing": ((fails(status=401),), StopReason.MODEL, "HOSTSWARM_ROUTER_KEY"),
     "quota": ((fails(status=429, retry_after=3600),), StopReason.MODEL, "429"),
 }
+"""What makes an endpoint look broken to all agents of a host; hence in a job of their own."""
+
+DEGRADED = {**MINDLESS, **BROKEN}
 
 
 def napper(name: str) -> dict[str, object]:
@@ -130,14 +136,26 @@ def lines(report: Report) -> dict[str, PartLine]:
 
 
 @pytest.fixture(scope="module")
-def everybody(thinkers: TestFleet) -> Report:
-    """All scripts at once, in one job."""
-    return audit(thinkers, *GOOD, *DEGRADED)
+def answered(thinkers: TestFleet) -> Report:
+    """All that an endpoint that works can bring, in one job."""
+    return audit(thinkers, *GOOD, *MINDLESS)
+
+
+@pytest.fixture(scope="module")
+def broken(answered: Report, thinkers: TestFleet) -> Report:
+    """All that an endpoint that does not work can bring; the host has got over it."""
+    report = audit(thinkers, *BROKEN)
+
+    def over() -> bool:
+        return not any(line.degraded for line in lines(audit(thinkers, "plain")).values())
+
+    wait_until("the circuit is closed again", over)
+    return report
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_an_agent_answers_through_whatever_can_be_mended(everybody: Report, name: str) -> None:
-    line = lines(everybody)[name]
+def test_an_agent_answers_through_whatever_can_be_mended(answered: Report, name: str) -> None:
+    line = lines(answered)[name]
     assert (line.degraded, line.stop) == ("", StopReason.ANSWERED)
     assert line.answer == "Nothing is wrong."
     assert "naps" in line.ruled_out
@@ -149,8 +167,10 @@ def test_an_agent_answers_through_whatever_can_be_mended(everybody: Report, name
 
 
 @pytest.mark.parametrize("name", DEGRADED)
-def test_where_it_cannot_the_rules_have_answered(everybody: Report, name: str) -> None:
-    line = lines(everybody)[name]
+def test_where_it_cannot_the_rules_have_answered(
+    answered: Report, broken: Report, name: str
+) -> None:
+    line = (lines(answered) | lines(broken))[name]
     _, stop, why = DEGRADED[name]
     assert line.status.value == "answered"
     assert line.stop is stop
@@ -159,18 +179,16 @@ def test_where_it_cannot_the_rules_have_answered(everybody: Report, name: str) -
     assert KEY not in line.degraded
 
 
-def test_a_job_in_which_some_agents_fell_back_is_degraded_and_whole(everybody: Report) -> None:
-    assert everybody.job.status.value == "complete"
-    assert everybody.job.brain == "degraded"
-    assert {one.specialist for one in everybody.degraded if one.specialist} == set(DEGRADED)
-    assert everybody.usage.llm_calls == sum(
-        line.usage.llm_calls for line in lines(everybody).values()
-    ) + sum(charge.calls for charge in everybody.charges if charge.tier.value == "orchestrator")
-    assert everybody.job.finished.timestamp() - everybody.job.created.timestamp() < 30
+def test_a_job_in_which_some_agents_fell_back_is_degraded_and_whole(answered: Report) -> None:
+    assert (answered.job.status.value, answered.job.brain) == ("complete", "degraded")
+    assert {one.specialist for one in answered.degraded if one.specialist} == set(MINDLESS)
+    made = sum(line.usage.llm_calls for line in lines(answered).values())
+    joined = [charge for charge in answered.charges if charge.tier is Tier.ORCHESTRATOR]
+    assert answered.usage.llm_calls == made + sum(charge.calls for charge in joined)
 
 
 def test_what_a_model_is_shown_of_a_malformed_call_is_the_reason(
-    everybody: Report, server: ModelServer
+    answered: Report, server: ModelServer
 ) -> None:
     told = {
         seen.role: str(seen.body["messages"][-1]["content"])
@@ -184,10 +202,10 @@ def test_what_a_model_is_shown_of_a_malformed_call_is_the_reason(
 
 
 def test_the_router_s_key_is_nowhere_but_in_requests(
-    everybody: Report, thinkers: TestFleet, server: ModelServer
+    answered: Report, broken: Report, thinkers: TestFleet, server: ModelServer
 ) -> None:
     assert any(KEY in str(seen.headers) for seen in server.requests())
-    assert KEY not in everybody.to_json()
+    assert KEY not in answered.to_json() + broken.to_json()
     assert KEY not in thinkers.log("alpha") + thinkers.log("control")
     client = thinkers.fleet.client
     dump = ""
@@ -203,7 +221,9 @@ def test_the_router_s_key_is_nowhere_but_in_requests(
 
 def gauging(claim: str) -> Role:
     finding = {"title": "The gauge is high", "severity": "critical", "claims": [claim]}
-    return role("reader", "(?m)^alpha/reader$", answers({"answer": "It is.", "findings": [finding]}))
+    return role(
+        "reader", "(?m)^alpha/reader$", answers({"answer": "It is.", "findings": [finding]})
+    )
 
 
 def test_a_claim_that_the_evidence_contradicts_is_no_alarm(
