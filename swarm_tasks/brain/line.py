@@ -199,11 +199,19 @@ def _proxy(url: str) -> tuple[URL | None, Mapping[str, str] | None]:
 
 def _lost(error: Exception, url: URL) -> Again | Elsewhere:
     """Why there was no answer."""
-    if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "") or error.certificate_error
         return Elsewhere(
             ModelRefused(
-                f"{url.origin()} is not trusted: {error.args[-1]}",
-                "name its certificate authority in SSL_CERT_FILE",
+                f"the certificate of {url.origin()} is not trusted: {why}",
+                "name the authority that signed it in SSL_CERT_FILE",
+            )
+        )
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Elsewhere(
+            ModelRefused(
+                f"{url.origin()} speaks no TLS that is understood here: {_reason(error)}",
+                "see whether HOSTSWARM_ROUTER_URL should begin with http:// in place of https://",
             )
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -221,4 +229,4 @@ def _lost(error: Exception, url: URL) -> Again | Elsewhere:
 def _reason(error: aiohttp.ClientConnectorError) -> str:
     """The system's words for it, without aiohttp's about them."""
     cause = error.os_error
-    return cause.strerror or str(cause)
+    return str(getattr(cause, "reason", "") or cause.strerror or cause)

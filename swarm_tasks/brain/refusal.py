@@ -182,7 +182,7 @@ def _refused(asked: Asked, status: int, said: _Words) -> Elsewhere | ModelError:
         return Elsewhere(
             ModelRefused(f"{url} points to another place ({status})", f"set {URL_SETTING} to it")
         )
-    if status in (404, 405, 501):
+    if status in (404, 405, 501) or said.page:
         words = "a page" if said.page else said.short or "nothing"
         return Elsewhere(
             ModelRefused(

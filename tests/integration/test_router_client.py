@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 import time
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -31,6 +33,7 @@ from swarm_tasks.errors import (
     NoToolCalling,
 )
 from swarm_tasks.models.charge import Price, Tier
+from tests.support.certificates import write_pair
 from tests.support.model_script import (
     Fault,
     Nonsense,
@@ -55,6 +58,7 @@ TOOL: dict[str, Any] = {
     "function": {"name": "nap", "parameters": {"type": "object", "properties": {}}},
 }
 IMAGE = "data:image/png;base64,iVBORw0KGgo="
+LOOPBACK = "127.0.0.1"
 KEY = "sk-canary-0123456789"
 BRIEF = Patience(
     base_seconds=0.02, most_seconds=0.1, cool_down_seconds=0.1, most_cool_down_seconds=0.2
@@ -331,10 +335,35 @@ def test_a_server_that_is_none_is_told_as_such(sent: bytes, told: str) -> None:
         ask(url, patience=Patience(rounds=1))
 
 
+def test_a_certificate_that_is_not_trusted_is_told_as_such(tmp_path: Path) -> None:
+    async def work() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*write_pair(tmp_path))
+        server = await asyncio.start_server(
+            lambda _, writer: writer.close(), LOOPBACK, 0, ssl=context
+        )
+        async with server, opened(url_of(server.sockets[0], "https")) as model:
+            with pytest.raises(ModelRefused, match=r"not trusted: self-signed .* SSL_CERT_FILE"):
+                await model.complete(HELLO, 10)
+
+    asyncio.run(work())
+
+
+def test_a_url_with_tls_where_there_is_none_is_told_as_such() -> None:
+    reply = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    with raw_server(reply) as url, pytest.raises(ModelRefused, match="speaks no TLS"):
+        ask(url.replace("http:", "https:"))
+
+
+def url_of(listener: Any, scheme: str = "http") -> str:
+    """The base URL of who listens."""
+    return f"{scheme}://{LOOPBACK}:{listener.getsockname()[1]}/v1"
+
+
 @contextmanager
 def raw_server(reply: bytes) -> Generator[str]:
     """A server that sends these bytes to whoever asks and hangs up; its base URL."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+    with closing(socket.create_server((LOOPBACK, 0))) as listener:
 
         def serve() -> None:
             while True:
@@ -348,7 +377,7 @@ def raw_server(reply: bytes) -> Generator[str]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        yield url_of(listener)
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
 

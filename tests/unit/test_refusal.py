@@ -262,6 +262,7 @@ def test_what_a_server_quotes_of_the_request_is_not_taken_for_its_words() -> Non
         (404, "<html><h1>Not Found</h1></html>", "answers 404 with a page"),
         (404, {"detail": "Not Found"}, "answers 404 with Not Found"),
         (405, "", "answers 405 with nothing"),
+        (400, "<html>a plain request was sent to a TLS port</html>", "answers 400 with a page"),
         (501, "<!DOCTYPE HTML><html>Unsupported method</html>", "answers 501 with a page"),
     ],
 )
