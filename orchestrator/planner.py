@@ -31,11 +31,17 @@ PLANNING_SECONDS = 30.0
 PLANNING_SHARE = 0.25
 """Of a job's time, tokens and dollars, what its plan may take: the agents need the rest."""
 
+LAST_WORD_SECONDS = 0.1
+"""A model that is slow is given up so long before planning ends: its own error names it."""
+
 TRIES = 2
 """A plan that cannot be used goes back once, with the reasons."""
 
 DEFAULT_WINDOW_TOKENS = 8_192
 """Where neither the settings nor the endpoint say: what nearly every model takes."""
+
+MARGIN = 0.9
+"""Tokens are counted here, and a server may count more."""
 
 SHRINK = 0.6
 """How much of the window is used where an endpoint says only that the prompt was too long."""
@@ -172,11 +178,10 @@ class Asking:
         """One reply, with less of the fleet or without images where the model takes no more."""
         while True:
             request = self._request(model, window, more)
-            seconds = end - asyncio.get_running_loop().time()
+            left = end - asyncio.get_running_loop().time() - LAST_WORD_SECONDS
+            seconds = max(min(left, self.settings.model_timeout_seconds), 0.001)
             try:
-                reply = await model.complete(
-                    request, max(min(seconds, self.settings.model_timeout_seconds), 0.001)
-                )
+                reply = await model.complete(request, seconds)
             except ContextExceeded as error:
                 limit = error.limit if error.limit and error.limit < window else None
                 window = limit or int(window * SHRINK)
@@ -200,7 +205,7 @@ class Asking:
         reply_tokens = min(self.settings.max_reply_tokens, window // 4)
         taken = count(SYSTEM) + sum(count(str(one["content"])) for one in more)
         taken += MESSAGE_TOKENS * (2 + len(more)) + IMAGE_TOKENS * len(self.images)
-        room = window - reply_tokens - taken
+        room = int(MARGIN * window) - reply_tokens - taken
         text = task_text(self.scope, len(self.images), room, count)
         if text is None:
             raise ModelError(f"the question does not fit the model's {window:,} tokens")

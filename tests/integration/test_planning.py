@@ -172,7 +172,8 @@ def test_a_planner_that_is_slower_than_its_share_is_not_waited_for(server: Model
     found = planned(server, deadline_seconds=3)
     assert time.monotonic() - began < 3
     assert is_default(found)
-    assert "0.75 s" in found.plan.degraded
+    assert server.url in found.plan.degraded
+    assert "gave no answer" in found.plan.degraded
 
 
 def test_a_key_that_is_refused_is_named_and_not_shown(server: ModelServer) -> None:
