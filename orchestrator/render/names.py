@@ -25,7 +25,13 @@ QUANTITY_LIKE = re.compile(r"\A[~<>=+-]?\d[\d.,]*[a-z%°]{0,8}\Z")
 CHUNK = re.compile(r"[^\s\"'`“”‘’„«»()\[\]{}<>,;!?|*…]+")
 """What stands between spaces, quotes and brackets."""
 
-PIECES = re.compile(r"[/:@=,]+|://")
+PIECES = re.compile(r"[/:@=,–—→]+")
+BRACKETED = re.compile(r"\[[0-9a-f:.%]+\](?::\d+)?")
+"""An address of IPv6 with a port."""
+
+WORD_ALONE = re.compile(r"(?<!\S)[a-z]{2,}(?!\S)")
+"""Without one, what stands between numbers is but their units."""
+
 EDGES = ".:;,!?~_-–—/"
 LONGEST_PHRASE = 200
 MOST_PHRASES = 2000
@@ -93,12 +99,13 @@ def names_in(texts: Iterable[str], hosts: Iterable[str] = (), evidence: str = ""
         if not has_digit(text):
             continue
         line = one_line(text).casefold()
+        phrases.update(BRACKETED.findall(line))
         alone = False
         for chunk in CHUNK.findall(line):
             found, bare = _names_of(chunk.strip(EDGES))
             words |= found
             alone = alone or bare
-        if alone and len(line) <= LONGEST_PHRASE and re.search("[a-z]", line):
+        if alone and len(line) <= LONGEST_PHRASE and WORD_ALONE.search(line):
             phrases.add(line)
     kept = sorted(phrases, key=len, reverse=True)[:MOST_PHRASES]
     pattern = "|".join(map(re.escape, kept))

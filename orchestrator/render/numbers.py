@@ -57,6 +57,9 @@ TOKEN = re.compile(r"(?:[^\s\"'`“”‘’„«»()\[\]{}<>,;!?|*…]|(?<=\d),
 
 LIST_MARK = re.compile(r"(?m)^[ \t]*(?P<number>\d{1,2})[.)](?=[ \t])")
 SIGNS = "-−+~≈<>≤≥±$€£×^"
+GLUED = re.compile(r"[^\W\d_]+(?!\w)")
+"""Letters that touch a value, such as a `k` that would make it a thousand times as much."""
+
 SIGN_BEFORE = re.compile(rf"(?<!\w)[{re.escape(SIGNS)}]+\s?\Z")
 
 OTHER_NUMERAL = "0\ue000"
@@ -107,15 +110,16 @@ def settle(text: str, facts: Facts) -> Settled:
         _place(page, found, facts.values.get(found[1].lower()))
     _keep_names(page, facts.names)
     for found in TOKEN.finditer(text):
-        if has_digit(found[0]) and page.free(*found.span()):
-            _judge(page, found, facts)
-    for found in SPELLED.finditer(text):
-        unit = UNIT.match(text, found.end())
-        if (unit or found[0].lower() != "one") and page.free(*found.span()):
+        if has_digit(found[0]):
+            for start, end in page.free_parts(*found.span()):
+                _judge(page, start, end, facts)
+    for found in FRACTION.finditer(page.open_text()):
+        page.remove(*found.span())
+    rest = page.open_text()
+    for found in SPELLED.finditer(rest):
+        unit = UNIT.match(rest, found.end())
+        if unit or found[0].lower() != "one":
             page.remove(found.start(), unit.end() if unit else found.end())
-    for found in FRACTION.finditer(text):
-        if page.free(*found.span()):
-            page.remove(*found.span())
     return page.settled()
 
 
@@ -131,6 +135,24 @@ class _Page:
     def free(self, start: int, end: int) -> bool:
         """Whether nothing in this part is decided yet."""
         return not any(self._taken[start:end])
+
+    def free_parts(self, start: int, end: int) -> list[tuple[int, int]]:
+        """What in this part nothing is decided about yet."""
+        parts: list[tuple[int, int]] = []
+        while start < end:
+            taken = self._taken.find(1, start, end)
+            taken = end if taken < 0 else taken
+            if taken > start:
+                parts.append((start, taken))
+            free = self._taken.find(0, taken, end)
+            start = end if free < 0 else free
+        return parts
+
+    def open_text(self) -> str:
+        """The text with what is decided about blotted out, each character in its place."""
+        return "".join(
+            "\0" if taken else one for one, taken in zip(self.text, self._taken, strict=True)
+        )
 
     def keep(self, start: int, end: int) -> None:
         """Leave this part as it is."""
@@ -156,27 +178,30 @@ class _Page:
             at = end
         said.append(self.text[at:])
         mark = re.escape(REMOVED)
-        whole = re.sub(rf"{mark}(?:(?: ?[-–,/] ?| )?{mark})+", REMOVED, "".join(said))
+        whole = re.sub(rf"{mark}(?:(?: ?[-–/] ?| )?{mark})+", REMOVED, "".join(said))
         return Settled(whole.strip(), self._removed, self._placed)
 
 
 def _place(page: _Page, found: re.Match[str], value: str | None) -> None:
-    """Fill in a placeholder, with what would turn its value into another: a sign before it, a unit
-    said twice behind it, letters or digits that touch it."""
-    before = SIGN_BEFORE.search(page.text, 0, found.start())
-    start, end = before.start() if before else found.start(), found.end()
+    """Fill in a placeholder, and keep what stands beside it from making its value another: a sign
+    before it, a unit said twice behind it, letters and digits that touch it."""
+    start, end = found.span()
+    before = SIGN_BEFORE.search(page.text[max(start - 4, 0) : start])
+    signed = start - len(before[0]) if before else start
     unit = UNIT.match(page.text, end)
-    glued = re.compile(r"\w+").match(page.text, end)
+    glued = GLUED.match(page.text, end)
     if unit and value and _says_again(value, unit["unit"].lower()):
-        end = unit.end()
-    elif glued:
-        end = glued.end()
-    if not page.free(start, end):
-        start, end = found.span()
+        past = unit.end()
+    else:
+        past = glued.end() if glued else end
+    if page.free(signed, past):
+        start, end = signed, past
     if value is None:
         page.remove(start, end)
-    else:
-        page.put(start, end, value)
+        return
+    lead = " " if re.match(r"[\w-]", page.text[start - 1 : start]) else ""
+    tail = " " if re.match(r"[.,:/'’]?[\w{]", page.text[end : end + 2]) else ""
+    page.put(start, end, f"{lead}{value}{tail}")
 
 
 def _says_again(value: str, unit: str) -> bool:
@@ -200,27 +225,31 @@ def _keep_names(page: _Page, names: Names) -> None:
             wanted += 1
 
 
-def _judge(page: _Page, found: re.Match[str], facts: Facts) -> None:
+def _judge(page: _Page, begin: int, end: int, facts: Facts) -> None:
     """Keep or remove a word that holds digits, with the unit that belongs to it."""
-    core = found[0].strip(EDGES)
-    start = found.start() + found[0].index(core)
+    word = page.text[begin:end]
+    core = word.strip(EDGES)
+    if not has_digit(core):
+        return
+    start = begin + word.index(core)
     end = start + len(core)
     if value := facts.values.get(core.lower()):
         # The braces of a placeholder were forgotten, or are others.
         page.put(start, end, value)
         return
     if facts.names.holds(core):
+        page.keep(start, end)
         return
     signed = len(core) - len(core.lstrip(SIGNS))
     written, whole = quantities_at(page.text, start + signed)
-    lead = found[0][: start - found.start()]
-    minus = bool({*"-−"} & {*lead})
+    minus = bool({*"-−"} & {*word[: start - begin]})
     if whole >= end and not signed and not minus and facts.measured.carry(written):
         page.keep(start, whole)
         return
     unit = UNIT.match(page.text, end)
-    begin = found.start() if minus else start
-    page.remove(begin, max(end, whole, unit.end() if unit else end))
+    past = max(end, whole, unit.end() if unit else end)
+    first = begin if minus else start
+    page.remove(first, past if page.free(first, past) else end)
 
 
 def _with_plain_numerals(text: str) -> str:
