@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.proposal import MOST_PARTS_A_HOST, Scope, one_line
+from orchestrator.proposal import MOST_PARTS_A_HOST, one_line
+from orchestrator.scope import Scope
 from swarm_tasks.models.host import HostView
 from swarm_tasks.models.job import Specialist
 

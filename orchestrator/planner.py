@@ -13,10 +13,10 @@ from orchestrator.proposal import (
     PLAN_SCHEMA,
     NoPlan,
     Planned,
-    Scope,
     planned_by_default,
     read_plan,
 )
+from orchestrator.scope import Scope
 from swarm_tasks.brain.model import Message, Model, ModelReply, ModelRequest
 from swarm_tasks.brain.open import open_model
 from swarm_tasks.brain.tokens import count

@@ -6,16 +6,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from orchestrator.plan import Part, default_parts
+from orchestrator.scope import Scope, matching
 from swarm_tasks.brain.words import json_object
 from swarm_tasks.models.charge import Charge
-from swarm_tasks.models.host import HostView
 from swarm_tasks.models.job import Plan, PlanLine, Specialist
 
 MOST_PARTS_A_HOST = 8
@@ -28,9 +26,6 @@ WHY_LIMIT = 300
 MOST_ASSIGNMENTS = 200
 MOST_NOTES = 20
 MOST_PROBLEMS = 5
-
-EVERYBODY = ("all", "*")
-ROLE = "role:"
 
 _TEXT = {"type": "string"}
 PLAN_SCHEMA: Mapping[str, Any] = {
@@ -85,37 +80,6 @@ class WirePlan(BaseModel):
     why: str = ""
     assignments: list[WireAssignment] = Field(min_length=1, max_length=MOST_ASSIGNMENTS)
     left_out: str = ""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a plan may choose from.
-
-    Args:
-        question: The asker's.
-        views: Every host that the job is about, by name.
-        named: Whether the asker named them; then each gets a part, whatever a plan says.
-    """
-
-    question: str
-    views: tuple[HostView, ...]
-    specialists: tuple[Specialist, ...]
-    named: bool
-
-    @cached_property
-    def hosts(self) -> tuple[str, ...]:
-        """Their names, sorted."""
-        return tuple(sorted(view.host for view in self.views))
-
-    @cached_property
-    def alive(self) -> frozenset[str]:
-        """Those that give a sign of life."""
-        return frozenset(view.host for view in self.views if view.alive)
-
-    @cached_property
-    def roles(self) -> dict[str, str]:
-        """What each host is among others, where it says so."""
-        return {view.host: view.facts.role for view in self.views if view.facts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,22 +275,6 @@ class _Reading:
             return tuple(self.notes)
         # The last ones tell who was added and who was left out: they are kept.
         return (*self.notes[: MOST_NOTES - 3], f"and {more} more", *self.notes[-3:])
-
-
-def matching(word: str, scope: Scope) -> set[str]:
-    """The hosts of a scope that a word of a plan means: a name, `all`, a role, or a glob."""
-    if word in scope.hosts:
-        return {word}
-    if word.casefold() in EVERYBODY:
-        return set(scope.hosts)
-    role = word.removeprefix(ROLE).strip()
-    of_role = {host for host in scope.hosts if role and scope.roles.get(host) == role}
-    if of_role:
-        return of_role
-    if any(sign in word for sign in "*?["):
-        return {host for host in scope.hosts if fnmatchcase(host, word)}
-    alike = {host for host in scope.hosts if host.casefold() == word.casefold()}
-    return alike if len(alike) == 1 else set()
 
 
 def normalised(question: str) -> str:

@@ -13,7 +13,7 @@ from orchestrator.finish import finish
 from orchestrator.keeper import Keeper, dark_report
 from orchestrator.plan import host_tasks, select_hosts, select_specialists
 from orchestrator.planner import make_plan
-from orchestrator.proposal import Scope
+from orchestrator.scope import Scope
 from swarm_tasks.app import make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.contracts import RemoteCall

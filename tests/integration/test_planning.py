@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.plan import select_specialists
 from orchestrator.planner import make_plan
-from orchestrator.proposal import Planned, Scope
+from orchestrator.proposal import Planned
+from orchestrator.scope import Scope
 from orchestrator.service import Fleet
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore

@@ -16,13 +16,13 @@ from orchestrator.proposal import (
     PLAN_SCHEMA,
     NoPlan,
     Planned,
-    Scope,
     WireAssignment,
     WirePlan,
     normalised,
     planned_by_default,
     read_plan,
 )
+from orchestrator.scope import Scope
 from swarm_tasks.brain.words import json_object
 from swarm_tasks.config import Settings
 from swarm_tasks.models.charge import Price

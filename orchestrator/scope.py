@@ -1,0 +1,60 @@
+"""What a plan may choose from, and how it may name it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from swarm_tasks.models.host import HostView
+from swarm_tasks.models.job import Specialist
+
+EVERYBODY = ("all", "*")
+ROLE = "role:"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a plan may choose from.
+
+    Args:
+        question: The asker's.
+        views: Every host that the job is about, by name.
+        named: Whether the asker named them; then each gets a part, whatever a plan says.
+    """
+
+    question: str
+    views: tuple[HostView, ...]
+    specialists: tuple[Specialist, ...]
+    named: bool
+
+    @cached_property
+    def hosts(self) -> tuple[str, ...]:
+        """Their names, sorted."""
+        return tuple(sorted(view.host for view in self.views))
+
+    @cached_property
+    def alive(self) -> frozenset[str]:
+        """Those that give a sign of life."""
+        return frozenset(view.host for view in self.views if view.alive)
+
+    @cached_property
+    def roles(self) -> dict[str, str]:
+        """What each host is among others, where it says so."""
+        return {view.host: view.facts.role for view in self.views if view.facts}
+
+
+def matching(word: str, scope: Scope) -> set[str]:
+    """The hosts of a scope that a word of a plan means: a name, `all`, a role, or a glob."""
+    if word in scope.hosts:
+        return {word}
+    if word.casefold() in EVERYBODY:
+        return set(scope.hosts)
+    role = word.removeprefix(ROLE).strip()
+    of_role = {host for host in scope.hosts if role and scope.roles.get(host) == role}
+    if of_role:
+        return of_role
+    if any(sign in word for sign in "*?["):
+        return {host for host in scope.hosts if fnmatchcase(host, word)}
+    alike = {host for host in scope.hosts if host.casefold() == word.casefold()}
+    return alike if len(alike) == 1 else set()
