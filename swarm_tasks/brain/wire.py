@@ -122,7 +122,16 @@ def decode(body: bytes, kind: str) -> Said:
         Nonsense: It is none.
         Trouble: It is an error, though the status did not say so.
     """
-    reply = table(joined(body) if is_stream(body, kind) else parsed(body, kind))
+    return said_in(table(joined(body) if is_stream(body, kind) else parsed(body, kind)))
+
+
+def said_in(reply: Mapping[str, Any]) -> Said:
+    """The same of a reply that is parsed already.
+
+    Raises:
+        Nonsense: It is none.
+        Trouble: It is an error.
+    """
     choices = rows(reply.get("choices"))
     choice = table(choices[0]) if choices else {}
     message = table(choice.get("message"))
