@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.across.readings import Peers, readings_of
 from orchestrator.across.scene import Scene
+from orchestrator.synthesis import Circumstances, synthesize
 from swarm_tasks.measures import measure
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus
@@ -19,7 +20,8 @@ from swarm_tasks.models.finding import (
     Verdict,
     fingerprint,
 )
-from swarm_tasks.models.report import HostReport, HostStatus, Measured, StopReason
+from swarm_tasks.models.job import Job
+from swarm_tasks.models.report import HostReport, HostStatus, Measured, Report, StopReason
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -125,3 +127,22 @@ def scene(
         answered=frozenset(answered),
         dark=frozenset(dark),
     )
+
+
+def job(*hosts: str, question: str = "Is the shop well?", **more: Any) -> Job:
+    """A job that asked these hosts."""
+    given: dict[str, Any] = {
+        "id": "abcdefgh",
+        "question": question,
+        "hosts": hosts,
+        "specialists": ("storage",),
+        "created": AT,
+        "deadline_seconds": 300,
+    }
+    return Job.model_validate({**given, **more})
+
+
+def report(asked: Job, *parts: HostReport, **around: Any) -> Report:
+    """What becomes of these parts."""
+    given: dict[str, Any] = {"finished": AT + timedelta(seconds=3)}
+    return synthesize(asked, parts, Circumstances(**{**given, **around}))
