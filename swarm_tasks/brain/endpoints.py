@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from swarm_tasks.brain.circuit import Circuit
-from swarm_tasks.brain.line import Place
+from swarm_tasks.brain.place import Place
 
 
 @dataclass(slots=True, eq=False)

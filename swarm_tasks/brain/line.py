@@ -1,23 +1,21 @@
 """The pooled connections to endpoints: one request, one answer, or why there was none.
 
 What aiohttp offers and is not used here: `trust_env=True` sends every call through two threads,
-which cost 0.3 ms of CPU beside the 0.09 of the call itself, so the proxy is looked up once; there
-are no cookies, no redirects, and none of its timers: the caller holds one for all it does.
+which cost 0.3 ms of CPU beside the 0.09 of the call itself, and `place.py` looks the proxy up once;
+there are no cookies, no redirects, and none of its timers: the caller holds one for all it does.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
+from swarm_tasks.brain.place import Place
 from swarm_tasks.brain.retry import Again, Elsewhere
 from swarm_tasks.errors import ModelRefused
 
@@ -32,40 +30,6 @@ SPARE_FILES = 256
 LEAST_CONNECTIONS = 100
 MOST_BODY_BYTES = 1 << 20
 """aiohttp wants longer bodies as a file, which it sends in pieces."""
-
-AGENT = "hostswarm"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where requests go.
-
-    Args:
-        proxy: From HTTPS_PROXY and its like; None goes straight there.
-        proxy_headers: Who this is for the proxy, where a tunnel is asked for.
-    """
-
-    url: URL
-    headers: Mapping[str, str]
-    proxy: URL | None = None
-    proxy_headers: Mapping[str, str] | None = None
-
-    @classmethod
-    def of(cls, url: str, key: str) -> Place:
-        """Where a URL leads from here, with this key."""
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "Content-Type": "application/json",
-            "User-Agent": AGENT,
-        }
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        proxy, proxy_headers = _proxy(url)
-        if proxy is not None and url.startswith("http:"):
-            headers |= proxy_headers or {}
-            proxy_headers = None
-        return cls(URL(url), headers, proxy, proxy_headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,25 +140,6 @@ def most_connections() -> int:
     if files == resource.RLIM_INFINITY:
         return 0
     return max(LEAST_CONNECTIONS, files - SPARE_FILES)
-
-
-def _proxy(url: str) -> tuple[URL | None, Mapping[str, str] | None]:
-    """The proxy that the environment names for a URL, and its headers. Loopback needs none."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    named = getproxies().get(parts.scheme, "")
-    if not named or host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass(host):
-        return None, None
-    try:
-        proxy = URL(named if "://" in named else f"http://{named}")
-    except ValueError:
-        return None, None
-    if proxy.scheme not in ("http", "https") or not proxy.host:
-        return None, None
-    if proxy.user is None:
-        return proxy, None
-    coded = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
-    return proxy.with_user(None), {"Proxy-Authorization": f"Basic {coded}"}
 
 
 def _lost(error: Exception, url: URL) -> Again | Elsewhere:

@@ -1,14 +1,14 @@
 """A model behind the shared router: any endpoint, or several, that speak OpenAI's chat form.
 
-This is the hot path of agents that think, hence the layers below it, each pure but for the second:
+This is the hot path of agents that think, hence the layers below it, each pure but for `line.py`:
 
     router.py    asks, and goes on as the layers say
-    line.py      pooled connections
+    line.py      pooled connections                    place.py  where they lead
     wire.py      requests and replies as bytes         stream.py  where they were streamed
     refusal.py   what an error means
     trial.py     a call's way over several endpoints   endpoints.py  which is least busy
     circuit.py   whether one is asked at all           retry.py  what is worth trying again
-    about.py     what an endpoint says of itself
+    about.py     what an endpoint says of itself       loose.py  JSON that may hold anything
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import Any
 from swarm_tasks.brain.about import offered, window, window_of_deployments
 from swarm_tasks.brain.circuit import Circuit
 from swarm_tasks.brain.endpoints import Endpoint, Endpoints
-from swarm_tasks.brain.line import Answer, Line, Place
+from swarm_tasks.brain.line import Answer, Line
 from swarm_tasks.brain.loose import Nonsense, dollars, parsed
 from swarm_tasks.brain.model import ModelReply, ModelRequest, Probe
+from swarm_tasks.brain.place import Place
 from swarm_tasks.brain.refusal import Asked, NoSuchModel, Plainer, judged
 from swarm_tasks.brain.retry import Again, Elsewhere, Patience, retry_after
 from swarm_tasks.brain.trial import Trial

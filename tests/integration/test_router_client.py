@@ -547,6 +547,21 @@ async def answered(model: RouterModel) -> None:
     await until("there is an answer", ask_once)
 
 
+def test_a_probe_that_is_cancelled_makes_room_for_another(server: ModelServer) -> None:
+    server.play(plays(Turn(text="", faults=(Fault(status=500, times=5), Fault(hang=True)))))
+
+    async def work() -> None:
+        async with opened(server.url) as model:
+            probe = asyncio.create_task(model.complete(HELLO, 60))
+            await until("it is probed", lambda: len(server.requests()) == 6)
+            probe.cancel()
+            await asyncio.gather(probe, return_exceptions=True)
+            server.play(plays(says("well")))
+            assert (await model.complete(HELLO, 10)).text == "well"
+
+    asyncio.run(work())
+
+
 def test_calls_that_are_under_way_outlive_a_restart(server: ModelServer) -> None:
     with ModelServer(plays(says("well", latency=0.3))) as one:
 

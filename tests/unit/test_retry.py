@@ -8,7 +8,7 @@ import pytest
 
 from swarm_tasks.brain.circuit import Circuit
 from swarm_tasks.brain.endpoints import Endpoint, Endpoints
-from swarm_tasks.brain.line import Place
+from swarm_tasks.brain.place import Place
 from swarm_tasks.brain.retry import Again, Patience, is_worth_it, retry_after
 from swarm_tasks.brain.trial import Trial
 from swarm_tasks.errors import ModelRefused, ModelUnreachable
