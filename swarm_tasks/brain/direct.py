@@ -1,74 +1,69 @@
 """A model through litellm in this process: for machines with a provider's key and no router.
 
-litellm is imported when it is first used: that takes seconds, and 160 MB. Known of it (1.106):
-
-- A call with tools fails where the package `mcp` is not installed, which it does not require.
-- It fetches its list of prices from the network, and reads a file `.env` of the working directory,
-  unless the environment says otherwise before the import.
-- Its releases 1.82.7 and 1.82.8 were malicious.
-- It keeps one HTTP client for each timeout that it is given, so that is the same for all calls.
-- Its own tries again know nothing of a deadline and repeat a refusal (403), so they are off.
-- It calls a price that it does not know zero.
-- It writes errors of its own to standard error, with parts of requests in them.
+What is known to go wrong with litellm, and where that is met, is said in `litellm_here.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
-import os
-import random
+import json
 import time
-from collections.abc import Awaitable, Mapping
-from importlib import import_module
-from importlib.metadata import version
-from importlib.util import find_spec
+from collections.abc import Mapping
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
-from swarm_tasks.brain.direct_errors import Trouble, trouble_of
-from swarm_tasks.brain.model import ModelReply, ModelRequest, Probe, WireCall
+from swarm_tasks.brain.direct_errors import LeftAlone, meaning
+from swarm_tasks.brain.litellm_here import (
+    check_installed,
+    failures,
+    leave_clients,
+    load_litellm,
+    priced,
+    use_clients,
+    window,
+)
+from swarm_tasks.brain.loose import Nonsense, table
+from swarm_tasks.brain.model import ModelReply, ModelRequest, Probe
+from swarm_tasks.brain.refusal import Asked, Plainer
+from swarm_tasks.brain.retry import Again, Patience
+from swarm_tasks.brain.wire import Feature, Said, Trouble, counted_here, encode, said_in
 from swarm_tasks.config import Settings
-from swarm_tasks.errors import ModelRefused, ModelUnreachable, NoToolCalling, SettingsError
+from swarm_tasks.errors import (
+    ModelError,
+    ModelRefused,
+    ModelUnreachable,
+    NoToolCalling,
+)
 from swarm_tasks.models.charge import Charge, Tier
+
+REMEDY = "see that its provider is up and well, or set HOSTSWARM_FALLBACK_MODELS"
 
 GROUP = "asked"
 """What the first model is called within litellm's router; the others are its fallbacks."""
 
-TRIES = 4
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 8.0
-"""Between tries: up to the first, doubled each time, with full jitter."""
-
-ALLOWED_FAILS = 3
+PATIENCE = Patience(rounds=4, failures=3)
 COOLDOWN_SECONDS = 15.0
-"""A model that failed more often within the cooldown is left alone for as long."""
+"""A model that failed more than `failures` times within it is left alone for as long."""
 
-PROBE_TOOL: Mapping[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "ping",
-        "description": "Answers pong.",
-        "parameters": {"type": "object", "properties": {}},
-    },
-}
-
-ENVIRONMENT = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
-    "LITELLM_MODE": "PRODUCTION",
-}
-"""What litellm reads when it is imported; see the docstring above."""
-
-MALICIOUS = ("1.82.7", "1.82.8")
-
-open_here: WeakKeyDictionary[asyncio.AbstractEventLoop, set[int]] = WeakKeyDictionary()
-"""Which models are in use on a loop: litellm's connections belong to a loop, not to a model."""
+PROBE_SECONDS = 30.0
+PROBE_REQUEST = ModelRequest(
+    messages=({"role": "user", "content": "Call the tool `ping` now, and say nothing."},),
+    tools=(
+        {
+            "type": "function",
+            "function": {
+                "name": "ping",
+                "description": "Answers with pong.",
+                "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
+            },
+        },
+    ),
+)
 
 
 class DirectModel:
     """One tier's model through litellm, with the settings' fallbacks behind it.
+
+    It belongs to the event loop that first uses it. Nothing is opened before that.
 
     Raises:
         SettingsError: litellm is not installed, or in a release that must not be used.
@@ -84,58 +79,75 @@ class DirectModel:
         self._opening = asyncio.Lock()
         self._router: Any = None
         self._takes: frozenset[str] | None = None
-        self._last: Trouble | None = None
+        self._without: frozenset[Feature] = frozenset()
+        self._last: Exception | None = None
 
     async def complete(self, request: ModelRequest, seconds: float) -> ModelReply:
-        """Ask; see `Model.complete`."""
-        started = time.monotonic()
-        trouble: Trouble | None = None
+        """Ask, again where that is worth it, for at most `seconds` in all.
+
+        Raises:
+            ModelUnreachable: It is down, slow, out of quota, or failed too often just before.
+            ModelRefused: The request is refused for good: the key, the name, the form.
+            ContextExceeded: The conversation does not fit its window.
+            NoToolCalling: It takes no tools.
+        """
+        began = time.monotonic()
+        failure: Again | None = None
+        tries = 0
         try:
             async with asyncio.timeout(seconds):
                 await self._open()
-                asked = self._asked(request)
-                for attempt in range(TRIES):
+                while True:
                     try:
-                        reply = await self._router.acompletion(**asked)
-                    except self._failures() as error:
-                        trouble = self._trouble(error, request)
-                    else:
-                        return self._reply(reply, time.monotonic() - started)
-                    left = seconds - (time.monotonic() - started)
-                    pause = pause_seconds(attempt, trouble)
-                    if not trouble.passing or attempt + 1 == TRIES or pause >= left:
-                        raise trouble.error
+                        return await self._ask(request, began)
+                    except Plainer as plainer:
+                        self._without |= {plainer.feature}
+                        continue
+                    except Again as again:
+                        failure = again
+                    tries += 1
+                    pause = failure.after_seconds
+                    pause = PATIENCE.delay(tries) if pause is None else pause
+                    if tries == PATIENCE.rounds or time.monotonic() + pause >= began + seconds:
+                        break
                     await asyncio.sleep(pause)
         except TimeoutError:
-            if trouble is not None:
-                raise trouble.error from None
-        raise ModelUnreachable(f"{self.name} gave no answer within {seconds:g} s")
+            pass
+        spent = time.monotonic() - began
+        if failure is None:
+            raise ModelUnreachable(f"{self.name} gave no answer in {spent:.1f} s", REMEDY)
+        times = "once" if tries == 1 else f"{tries} times"
+        text = f"{self.name} {failure.reason} (tried {times} in {spent:.1f} s)"
+        raise ModelUnreachable(text, REMEDY)
 
     async def context_length(self) -> int | None:
-        """The smallest window among the models that may answer, as litellm's list has it."""
+        """Tokens that the model takes in all, as the settings or else litellm's list says.
+
+        Of several models that may answer the least counts, and an unknown one makes it unknown.
+        """
+        own = self._settings.context_length_of(self.tier)
+        if own is not None:
+            return own
         await self._open()
         # It may ask an Ollama on the network, and waits for it.
         found = [await asyncio.to_thread(window, name) for name in self._names]
         known = [one for one in found if one]
         return min(known) if len(known) == len(found) else None
 
-    async def probe(self, seconds: float = 20.0) -> Probe:
-        """Ask for one tool call, and say what is known of the model.
+    async def probe(self, seconds: float = PROBE_SECONDS) -> Probe:
+        """Try a tool, and say what is known of the model.
 
         Raises:
-            ModelError: It does not answer.
+            ModelError: As `complete` does.
         """
-        asked = {"role": "user", "content": "Call the tool ping."}
-        request = ModelRequest(messages=(asked,), tools=(PROBE_TOOL,), max_tokens=200)
+        tool_calling: bool | None = False
         try:
-            reply = await self.complete(request, seconds)
+            reply = await self.complete(PROBE_REQUEST, seconds)
         except NoToolCalling:
-            calls = False
+            pass
         else:
-            calls = bool(reply.calls)
-        return Probe(
-            models=self._names, context_length=await self.context_length(), tool_calling=calls
-        )
+            tool_calling = True if reply.calls else None if reply.finish == "length" else False
+        return Probe(self._names, await self.context_length(), tool_calling)
 
     async def close(self) -> None:
         """Let go of litellm's connections on this loop, unless another model still uses them."""
@@ -143,22 +155,14 @@ class DirectModel:
             return
         self._router.discard()
         self._router = None
-        here = open_here.get(asyncio.get_running_loop(), set())
-        here.discard(id(self))
-        if not here:
-            await close_clients()
+        await leave_clients(self)
 
     async def _open(self) -> None:
         async with self._opening:
             if self._router is None:
                 # The import takes seconds, in which other agents go on.
                 router, takes = await asyncio.to_thread(self._make_router)
-                here = open_here.setdefault(asyncio.get_running_loop(), set())
-                if not here:
-                    # A loop that is gone may have had this one's address, and it is by that
-                    # address that litellm finds a client.
-                    own_clients()
-                here.add(id(self))
+                use_clients(self)
                 self._router, self._takes = router, takes
 
     def _make_router(self) -> tuple[Any, frozenset[str] | None]:
@@ -175,179 +179,84 @@ class DirectModel:
                 # One that hangs leaves the others their share of the time.
                 timeout=self._settings.model_timeout_seconds / len(groups),
                 num_retries=0,
-                allowed_fails=ALLOWED_FAILS,
+                allowed_fails=PATIENCE.failures,
                 cooldown_time=COOLDOWN_SECONDS,
             )
         except litellm.BadRequestError as error:
             raise ModelRefused(
                 f"litellm knows no provider for one of {', '.join(self._names)}",
-                "write HOSTSWARM_MODEL as provider/model, such as anthropic/claude-sonnet-4-5",
+                "write it as provider/model, such as anthropic/claude-sonnet-4-5",
             ) from error
         return router, frozenset(takes) if takes else None
 
-    def _asked(self, request: ModelRequest) -> dict[str, Any]:
-        """The call, with what the provider takes. It refuses a parameter that it does not know.
+    async def _ask(self, request: ModelRequest, began: float) -> ModelReply:
+        """Ask once.
+
+        Raises:
+            Again: It failed and may do better.
+            Plainer: It may take the request without something.
+            ModelError: It refuses.
+        """
+        body = self._body(request)
+        try:
+            reply = await self._router.acompletion(**body)
+        except failures() as error:
+            raise self._meaning(error, body) from None
+        try:
+            said = said_in(table(reply.model_dump()))
+        except Nonsense as nonsense:
+            raise Again(f"answers nonsense: {nonsense}") from None
+        except Trouble as trouble:
+            raise Again(f"fails with status {trouble.status}") from None
+        hidden = cast(Mapping[str, Any], getattr(reply, "_hidden_params", {}))
+        return self._reply(request, said, hidden, time.monotonic() - began)
+
+    def _body(self, request: ModelRequest) -> dict[str, Any]:
+        """The call, with what the provider takes. litellm refuses a parameter that it does not.
 
         Raises:
             NoToolCalling: There are tools, and it does not take them.
         """
-        asked: dict[str, Any] = {
-            "model": GROUP,
-            "messages": [dict(message) for message in request.messages],
-            "max_tokens": request.max_tokens,
-        }
+        whole: dict[str, Any] = json.loads(encode(request, GROUP, self._without))
+        del whole["stream"]
         takes = self._takes
-        if request.tools:
-            if takes is not None and "tools" not in takes:
-                raise NoToolCalling(f"{self.name} takes no tools")
-            asked["tools"] = [dict(tool) for tool in request.tools]
-        if request.json_schema is not None and (takes is None or "response_format" in takes):
-            schema = {"name": "answer", "schema": dict(request.json_schema)}
-            asked["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if request.user and (takes is None or "user" in takes):
-            asked["user"] = request.user
-        return asked
+        if takes is not None:
+            if "tools" in whole and "tools" not in takes:
+                remedy = "set HOSTSWARM_TOOL_CALLING=json, or another model"
+                raise NoToolCalling(f"{self.name} takes no tools", remedy)
+            for feature in ("user", "response_format"):
+                if feature not in takes:
+                    whole.pop(feature, None)
+        return whole
 
-    def _failures(self) -> tuple[type[Exception], ...]:
-        litellm = load_litellm()
-        routing = litellm.types.router
-        return (
-            litellm.exceptions.openai.OpenAIError,  # the root of all that litellm maps
-            litellm.BudgetExceededError,
-            routing.RouterRateLimitError,
-            routing.RouterRateLimitErrorBasic,
-        )
+    def _meaning(self, error: Exception, body: Mapping[str, Any]) -> Exception:
+        """What a failure means; while the model is left alone, what the last one meant."""
+        features = frozenset(one for one in (Feature.USER, Feature.RESPONSE_FORMAT) if one in body)
+        asked = Asked(self.name, self.name, self.tier, "", "tools" in body, features)
+        found = meaning(error, asked)
+        if isinstance(found, LeftAlone):
+            last = self._last
+            # Its own copy: an error that is raised again and again keeps every place of it.
+            return type(last)(last.message, last.remedy) if isinstance(last, ModelError) else found
+        self._last = found
+        return found
 
-    def _trouble(self, error: Exception, request: ModelRequest) -> Trouble:
-        """What to make of a failure. While a model is left alone, the reason is the last one's."""
-        trouble = trouble_of(error, self.name, with_tools=bool(request.tools))
-        if trouble.left_alone:
-            return self._last or trouble
-        self._last = trouble
-        return trouble
-
-    def _reply(self, reply: Any, seconds: float) -> ModelReply:
-        """What litellm's answer says.
-
-        Raises:
-            ModelUnreachable: It says nothing that is one.
-        """
-        hidden = cast(Mapping[str, Any], getattr(reply, "_hidden_params", {}))
-        body = cast(Mapping[str, Any], reply.model_dump())
-        if not body.get("choices"):
-            raise ModelUnreachable(f"{self.name} answered nonsense: no choices")
+    def _reply(
+        self, request: ModelRequest, said: Said, hidden: Mapping[str, Any], seconds: float
+    ) -> ModelReply:
+        usage = said.usage or counted_here(request, said)
         name = str(hidden.get("litellm_model_name") or self.name)
-        message = body["choices"][0]["message"]
-        calls = tuple(
-            WireCall(call["id"], call["function"]["name"], call["function"]["arguments"])
-            for call in message.get("tool_calls") or ()
-        )
-        return ModelReply(
-            text=message.get("content") or "",
-            calls=calls,
-            charge=self._charge(name, body.get("usage") or {}, hidden, seconds),
-            finish=body["choices"][0].get("finish_reason") or "stop",
-        )
-
-    def _charge(
-        self, name: str, usage: Mapping[str, Any], hidden: Mapping[str, Any], seconds: float
-    ) -> Charge:
-        prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-        details = cast(Mapping[str, Any], usage.get("prompt_tokens_details") or {})
-        cached = details.get("cached_tokens") or 0
-        cost: float | None = hidden.get("response_cost") if priced(name) else None
-        price = self._settings.prices.get(name)
-        if cost is None and price is not None:
-            cost = price.of(prompt, cached, completion)
-        return Charge(
+        cost_usd: float | None = hidden.get("response_cost") if priced(name) else None
+        if cost_usd is None and (price := self._settings.prices.get(name)) is not None:
+            cost_usd = price.of(usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)
+        charge = Charge(
             tier=self.tier,
             model=name,
-            prompt_tokens=prompt,
-            cached_tokens=cached,
-            completion_tokens=completion,
-            cost_usd=cost,
-            counted=bool(prompt),
+            prompt_tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+            completion_tokens=usage.completion_tokens,
+            cost_usd=cost_usd,
+            counted=said.usage is not None,
             seconds=seconds,
         )
-
-
-def check_installed() -> None:
-    """See that litellm is there, without importing it.
-
-    Raises:
-        SettingsError: It is not, or it is a release that must not be used.
-    """
-    for package in ("litellm", "mcp"):
-        if find_spec(package) is None:
-            raise SettingsError(
-                f"a model without a router needs the package {package}",
-                "pip install 'hostswarm[litellm]', or set HOSTSWARM_ROUTER_URL",
-            )
-    if version("litellm") in MALICIOUS:
-        raise SettingsError(
-            f"litellm {version('litellm')} was a malicious release",
-            "replace every key that this machine holds, then pip install 'hostswarm[litellm]'",
-        )
-
-
-def load_litellm() -> Any:
-    """litellm, imported once and told to be quiet. Untyped: its own types do not hold here."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    litellm = cast(Any, import_module("litellm"))
-    litellm.suppress_debug_info = True
-    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
-        logging.getLogger(name).disabled = True
-    return litellm
-
-
-def priced(name: str) -> bool:
-    """Whether litellm's list has a price for a model; zero is one, for one that costs nothing."""
-    litellm = load_litellm()
-    try:
-        key = litellm.get_model_info(name)["key"]
-    except (ValueError, KeyError, litellm.exceptions.ModelNotMappedError):
-        return False
-    # A model that its router was told of is on the list as well, without a price.
-    return "input_cost_per_token" in litellm.model_cost.get(key, {})
-
-
-def window(name: str) -> int | None:
-    """Tokens that a model takes in all, as litellm's list has it."""
-    litellm = load_litellm()
-    try:
-        return litellm.get_model_info(name).get("max_input_tokens")
-    except (ValueError, KeyError, litellm.exceptions.ModelNotMappedError):
-        return None
-
-
-def pause_seconds(attempt: int, trouble: Trouble) -> float:
-    """How long to wait before the next try, where the other side does not say."""
-    if trouble.retry_after_seconds is not None:
-        return trouble.retry_after_seconds
-    most = min(FIRST_PAUSE_SECONDS * 2**attempt, LONGEST_PAUSE_SECONDS)
-    return random.uniform(0, most)  # noqa: S311 - spreads load, keeps no secret
-
-
-async def close_clients() -> None:
-    """Close litellm's HTTP clients of this loop, and the task by which it logs.
-
-    Its own function closes those of every loop, and leaves them where the next call finds them.
-    """
-    for client in own_clients():
-        close = getattr(client, "aclose", None) or getattr(client, "close", None)
-        done = close() if close is not None else None
-        if inspect.isawaitable(done):
-            await cast(Awaitable[object], done)
-    logs = cast(Any, import_module("litellm.litellm_core_utils.logging_worker"))
-    await logs.GLOBAL_LOGGING_WORKER.stop()
-
-
-def own_clients() -> list[Any]:
-    """litellm's HTTP clients of this loop, which it no longer finds after this."""
-    cache = load_litellm().in_memory_llm_clients_cache
-    mark = f"-{id(asyncio.get_running_loop())}"
-    found = {key: client for key, client in cache.cache_dict.items() if key.endswith(mark)}
-    for key in found:
-        cache.delete_cache(key)
-    return list(found.values())
+        return ModelReply(said.text, said.calls, charge, said.finish)

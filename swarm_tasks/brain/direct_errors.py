@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
-from swarm_tasks.errors import (
-    ContextExceeded,
-    ModelError,
-    ModelRefused,
-    ModelUnreachable,
-    NoToolCalling,
-)
+from swarm_tasks.brain.refusal import Asked, Plainer, judged, shown
+from swarm_tasks.brain.retry import Again, Elsewhere, retry_after
+from swarm_tasks.errors import ContextExceeded, ModelError, ModelRefused, NoToolCalling
 
-PASSING = frozenset({408, 409, 425, 429})
-"""Statuses below 500 that may be another the next time."""
+CONNECTION_STATUS = 500
+"""What an error without a status is taken for: the connection, or litellm itself."""
 
-LONGEST = 300
-"""Characters of a provider's own words that are shown."""
-
-NO_TOOLS = re.compile(
-    r"(?:does not|doesn't|not) support (?:\w+ )?(?:tool|function)|tool choice requires", re.I
-)
-WINDOW = re.compile(r"context (?:length|window)\D{0,20}?(\d[\d,]{2,})", re.I)
 NO_KEY = re.compile(r"missing credentials|api_key.{0,60}must be set|no api key", re.I)
 WRAPPING = re.compile(r"^(?:(?:litellm\.)?\w*(?:Error|Exception)(?::| -)\s*)+")
 
 KEYS = {
-    "bedrock": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "bedrock": "AWS_ACCESS_KEY_ID",
     "vertex_ai": "GOOGLE_APPLICATION_CREDENTIALS",
     "together_ai": "TOGETHERAI_API_KEY",
     "huggingface": "HF_TOKEN",
@@ -39,92 +27,66 @@ KEYS = {
 """Variables that are not called after their provider."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A failure, in our words.
+class LeftAlone(Again):
+    """Nobody was asked: the model failed too often just before."""
+
+
+def meaning(error: Exception, asked: Asked) -> Again | Plainer | ModelError:
+    """What a failure means, as something to raise.
 
     Args:
-        error: What to raise.
-        passing: Whether it may be gone the next time.
-        left_alone: Whether nobody was asked, because of failures before.
-        retry_after_seconds: How long the other side wants to be left in peace.
-    """
-
-    error: ModelError
-    passing: bool = False
-    left_alone: bool = False
-    retry_after_seconds: float | None = None
-
-
-def trouble_of(error: Exception, name: str, *, with_tools: bool) -> Trouble:
-    """What a failure means.
-
-    Args:
-        name: The model that was asked for.
-        with_tools: Whether it was offered tools.
+        asked: What was asked; its URL is the model's name, which is all that is known here.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     words = said(error)
-    status = cast("int | None", getattr(error, "status_code", None))
+    told = cast("int | None", getattr(error, "status_code", None))
+    status = told or CONNECTION_STATUS
     if names & {"RouterRateLimitError", "RouterRateLimitErrorBasic"}:
-        text = f"{name} failed so often that it is left alone for a while"
-        return Trouble(ModelUnreachable(text), passing=True, left_alone=True)
-    if "ContextWindowExceededError" in names:
-        match = WINDOW.search(words)
-        limit = int(match[1].replace(",", "")) if match else None
-        return Trouble(ContextExceeded(f"the conversation does not fit {name}", limit=limit))
-    if with_tools and (NO_TOOLS.search(words) or _unsupported_tools(names, words)):
-        return Trouble(NoToolCalling(f"{name} takes no tools: {words}"))
+        return LeftAlone("failed so often that it is left alone for a while", sick=False)
+    if asked.tools and "UnsupportedParamsError" in names and "tool" in words:
+        return NoToolCalling(f"{asked.url} takes no tools", "set HOSTSWARM_TOOL_CALLING=json")
     if status in (401, 403) or NO_KEY.search(words):
-        # The provider's words may hold the key.
-        provider = cast("str | None", getattr(error, "llm_provider", None))
-        variable = key_variable(name, provider)
-        unset = "" if os.environ.get(variable.split()[0]) else ", which is not set"
-        return Trouble(
-            ModelRefused(f"{name} refuses the key in {variable}{unset}", f"check {variable}")
-        )
-    if status is not None and 400 <= status < 500 and status not in PASSING:
-        if status == 402:  # no money left: another model may have some, another try has not
-            return Trouble(ModelUnreachable(f"{name} is out of quota: {words}"))
-        remedy = "check HOSTSWARM_MODEL and HOSTSWARM_ORCHESTRATOR_MODEL" if status == 404 else ""
-        return Trouble(ModelRefused(f"{name} refuses the request ({status}): {words}", remedy))
-    told = f" ({status})" if status else ""
-    return Trouble(
-        ModelUnreachable(f"{name} cannot be asked{told}: {words}"),
-        passing=True,
-        retry_after_seconds=retry_after_seconds(error) if status in (429, 503) else None,
-    )
+        return _key_refused(asked, cast("str | None", getattr(error, "llm_provider", None)))
+    body = json.dumps({"error": {"message": words}}).encode()
+    found = judged(asked, status, body, after_seconds=_after_seconds(error))
+    if "ContextWindowExceededError" in names and not isinstance(found, ContextExceeded):
+        return ContextExceeded(f"the conversation does not fit {asked.url}")
+    if not isinstance(found, Elsewhere):
+        return found
+    if status in (404, 405) and type(found.error) is ModelRefused:
+        text = f"{asked.url} is not known to its provider ({status}): {shown(words, '')}"
+        return ModelRefused(text, f"check {asked.model_setting}")
+    return found.error
 
 
 def said(error: Exception) -> str:
     """The provider's own words: the first line, without what litellm puts before it."""
     lines = str(getattr(error, "message", None) or error).strip().splitlines()
-    text = WRAPPING.sub("", lines[0] if lines else "").strip() or type(error).__name__
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return WRAPPING.sub("", lines[0] if lines else "").strip() or type(error).__name__
 
 
 def key_variable(name: str, provider: str | None = None) -> str:
     """The variable that holds the key of a model's provider."""
     provider = provider or name.partition("/")[0]
-    if provider in KEYS:
-        return KEYS[provider]
-    return f"{re.sub(r'[^A-Za-z0-9]', '_', provider).upper()}_API_KEY"
+    return KEYS.get(provider) or f"{re.sub(r'[^A-Za-z0-9]', '_', provider).upper()}_API_KEY"
 
 
-def retry_after_seconds(error: Exception) -> float | None:
-    """What the reply's `Retry-After` asks for in seconds; a date is not looked at."""
-    found: Any = getattr(error, "litellm_response_headers", None)
-    if found is None:
-        found = getattr(getattr(error, "response", None), "headers", None)
-    if not isinstance(found, Mapping):
+def _key_refused(asked: Asked, provider: str | None) -> ModelRefused:
+    """Without the provider's words: they may hold the key."""
+    variable = key_variable(asked.model, provider)
+    if os.environ.get(variable):
+        return ModelRefused(
+            f"the provider of {asked.url} refuses the key that {variable} holds",
+            f"set {variable} to one that may use this model",
+        )
+    return ModelRefused(f"{asked.url} needs a key and {variable} is not set", f"set {variable}")
+
+
+def _after_seconds(error: Exception) -> float | None:
+    """What the reply's `Retry-After` asks for."""
+    headers: Any = getattr(error, "litellm_response_headers", None)
+    if headers is None:
+        headers = getattr(getattr(error, "response", None), "headers", None)
+    if not isinstance(headers, Mapping):
         return None
-    try:
-        seconds = float(cast("Mapping[str, str]", found).get("retry-after", ""))
-    except ValueError:
-        return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def _unsupported_tools(names: set[str], words: str) -> bool:
-    """Whether litellm itself knows that the provider takes no tools."""
-    return "UnsupportedParamsError" in names and "tool" in words
+    return retry_after(cast("Mapping[str, str]", headers).get("retry-after"))

@@ -42,6 +42,7 @@ TOOLS: tuple[dict[str, Any], ...] = (
         },
     },
 )
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
 PATIENT_SECONDS = 30.0
 PRICE = Price(input_usd_per_million=3, output_usd_per_million=15, cached_usd_per_million=0.3)
@@ -196,10 +197,30 @@ def test_an_image_is_passed_on_as_it_is(bench: Bench) -> None:
 
 def test_a_schema_for_the_answer_reaches_the_endpoint(bench: Bench) -> None:
     bench.play(says("{}"))
-    schema: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
-    bench.ask(asks(json_schema=schema))
+    bench.ask(asks(json_schema=SCHEMA))
     (seen,) = bench.server.requests()
-    assert seen.body["response_format"]["json_schema"]["schema"] == schema
+    assert seen.body["response_format"]["json_schema"]["schema"] == SCHEMA
+
+
+def test_tokens_that_an_endpoint_does_not_count_are_counted_here(bench: Bench) -> None:
+    bench.play(says("Nine tenths of it, and rising."), no_usage=True)
+    charge = bench.ask(asks("How full is the volume that holds the shop's database?")).charge
+    assert not charge.counted
+    assert charge.prompt_tokens > 5
+    assert charge.completion_tokens > 3
+
+
+def test_a_schema_that_is_refused_is_left_out_from_then_on(bench: Bench) -> None:
+    bench.play(says("{}"), no_schema=True)
+
+    async def twice(model: Model) -> None:
+        for _ in range(2):
+            await model.complete(asks(json_schema=SCHEMA), PATIENT_SECONDS)
+
+    bench.run(twice)
+    asked = ["response_format" in seen.body for seen in bench.server.requests()]
+    assert asked.count(True) <= 1
+    assert asked[-2:] == [False, False]
 
 
 def test_what_a_price_is_known_for_costs_and_what_none_is_known_for_is_unknown(

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
-from swarm_tasks.brain import direct
-from swarm_tasks.brain.direct import DirectModel
+from swarm_tasks.brain import litellm_here
+from swarm_tasks.brain.direct import PATIENCE, DirectModel
 from swarm_tasks.brain.model import ModelReply, ModelRequest
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import ModelRefused, ModelUnreachable, SettingsError
@@ -92,7 +93,7 @@ def test_litellm_s_own_list_prices_what_it_knows_and_a_price_that_is_zero_is_one
     (unknown, again) = replies(Settings(model="openai/scripted"), 30.0, 30.0)
     assert unknown.charge.cost_usd is None
     assert again.charge.cost_usd is None  # though by now litellm has heard of it
-    assert direct.priced("ollama/llama3")
+    assert litellm_here.priced("ollama/llama3")
 
 
 def test_windows_are_those_of_litellm_s_list_and_the_smallest_counts(server: ModelServer) -> None:
@@ -127,7 +128,7 @@ def test_a_probe_asks_for_one_tool_call(server: ModelServer) -> None:
 
 def test_a_refused_key_stays_one_while_litellm_leaves_the_model_alone(server: ModelServer) -> None:
     server.play(plays(says("never"), key="sk-another"))
-    found = ask(Settings(model="openai/scripted"), *(5.0,) * (direct.ALLOWED_FAILS + 3))
+    found = ask(Settings(model="openai/scripted"), *(5.0,) * (PATIENCE.failures + 3))
     assert {type(one) for one in found} == {ModelRefused}
     assert len(server.requests()) < len(found)
 
@@ -159,14 +160,18 @@ def test_a_model_of_no_provider_says_how_to_write_one(server: ModelServer) -> No
 def test_a_package_that_is_missing_is_said_when_the_model_is_opened(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = direct.find_spec
-    monkeypatch.setattr(direct, "find_spec", lambda name: None if name == package else real(name))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    real = litellm_here.find_spec
+
+    def without(name: str) -> ModuleSpec | None:
+        return None if name == package else real(name)
+
+    monkeypatch.setattr(litellm_here, "find_spec", without)
     with pytest.raises(SettingsError, match=r"hostswarm\[litellm\]"):
         DirectModel(Settings(model="openai/scripted"), Tier.WORKER)
 
 
 def test_a_malicious_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct, "version", lambda _name: "1.82.8")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(litellm_here, "version", lambda _name: "1.82.8")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     with pytest.raises(SettingsError, match="malicious"):
         DirectModel(Settings(model="openai/scripted"), Tier.WORKER)
 
@@ -178,7 +183,7 @@ from swarm_tasks.config import Settings
 from swarm_tasks.models.charge import Tier
 model = open_model(Settings(model="openai/scripted"), Tier.WORKER)
 assert "litellm" not in sys.modules and "aiohttp" not in sys.modules
-from swarm_tasks.brain.direct import load_litellm
+from swarm_tasks.brain.litellm_here import load_litellm
 litellm = load_litellm()
 assert "CANARY" not in os.environ, "it read .env"
 assert litellm.model_cost_map_url and os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
