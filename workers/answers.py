@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,19 +29,23 @@ from swarm_tasks.models.finding import (
     fingerprint,
 )
 from swarm_tasks.models.report import NotSeen
+from swarm_tasks.unseen import plain, plain_line
 from workers.briefing import named
 from workers.comparing import compares
-from workers.paging import cited, plain
+from workers.paging import cited
 from workers.rules.brain import Review, RulesBrain
 from workers.rules.rule import Reading
 
 CLAIM = re.compile(
     r"\s*(?P<metric>[a-z][a-z0-9_.]*)\s*(?P<comparator>>=|<=|==|!=|>|<|=)\s*"
-    r"(?:(?P<number>[-+]?[0-9][0-9,_]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*"
+    r"(?:(?P<number>[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,30})(?:\.[0-9]{1,30})?"
+    r"(?:[eE][-+]?[0-9]{1,3})?)\s*"
     r"(?P<unit>%|[A-Za-z]{1,20})?|\"(?P<quoted>[^\"]{1,80})\"|(?P<word>[A-Za-z][\w.-]{0,80}))"
     r"\s*@\s*(?P<call>c[1-9][0-9]{0,5})(?P<pointer>/\S{0,500})?\s*"
 )
 """`METRIC COMPARATOR VALUE [UNIT] @RESULT/POINTER`: a third of the tokens of an object."""
+
+NO_ANSWER = "it holds no JSON object of the form asked for"
 
 NO_TOOL = "other"
 """In place of a tool's name where a model could not see something that no tool shows."""
@@ -60,8 +64,9 @@ class WireFinding(BaseModel):
     subject: str = Field(default="", max_length=300)
     cause: str = Field(default="", max_length=2000)
     advice: str = Field(default="", max_length=2000)
-    claims: list[str] = Field(default_factory=list[str], max_length=20)
-    see: list[str] = Field(default_factory=list[str], max_length=20)
+    claims: list[Annotated[str, Field(max_length=800)]] = Field(
+        default_factory=list[str], max_length=20
+    )
 
 
 class WireAnswer(BaseModel):
@@ -93,12 +98,13 @@ class Reader:
     review: Review
     lenient: bool = False
     problems: list[str] = field(default_factory=list[str])
+    digests: dict[str, str] = field(default_factory=dict[str, str])
 
     def read(self, text: str, charge: Charge) -> Answer | Unusable:
         """The answer in a model's words, or why there is none that can be used."""
-        found = json_object(text)
+        found = json_object(text, WireAnswer.model_fields)
         if found is None:
-            return Unusable(said=text[:2000], problem="it holds no JSON object", charge=charge)
+            return Unusable(said=text[:2000], problem=NO_ANSWER, charge=charge)
         try:
             wire = WireAnswer.model_validate(found)
         except ValidationError as error:
@@ -110,14 +116,16 @@ class Reader:
         raised = named(self.review.findings)
         return Answer(
             findings=findings,
-            text=plain(wire.answer.strip()),
+            text=plain(wire.answer).strip(),
             explained={
-                raised[name].fingerprint: plain(cause.strip())
+                raised[name].fingerprint: plain(cause).strip()
                 for name, cause in wire.explained.items()
-                if name in raised and cause.strip()
+                if name in raised and plain(cause).strip()
             },
-            ruled_out=tuple(plain(one.strip()) for one in wire.ruled_out if one.strip()),
-            not_seen=tuple(self._not_seen(one) for one in wire.not_seen if one.strip()),
+            ruled_out=tuple(line for one in wire.ruled_out if (line := plain_line(one))),
+            not_seen=tuple(
+                self._not_seen(line) for one in wire.not_seen if (line := plain_line(one))
+            ),
             charge=charge,
         )
 
@@ -129,12 +137,12 @@ class Reader:
             for at, text in enumerate(wire.claims, 1)
             if (claim := self._claim(f"finding {number}, claim {at}", text)) is not None
         )
-        missing = [name for name in wire.see if cited(self.transcript, name) is None]
-        self.problems += [f"finding {number}: {name} was never gathered" for name in missing]
+        title, subject = plain_line(wire.title), plain_line(wire.subject)
+        if not title:
+            self._problem(f"finding {number}", "it has no title")
         unsupported = len(self.problems) > before or any(
             claim.verdict is Verdict.UNSUPPORTED for claim in claims
         )
-        title, subject = plain(wire.title.strip()), plain(wire.subject.strip())
         if claims:
             subject = claims[0].subject
         mark = fingerprint(
@@ -152,15 +160,10 @@ class Reader:
             severity=Severity.INFO,
             title=title,
             subject=subject,
-            advice=plain(wire.advice.strip()),
+            advice=plain(wire.advice).strip(),
             verdict=Verdict.UNSUPPORTED if unsupported else Verdict.UNVERIFIABLE,
             claims=claims,
-            related=tuple(
-                item.call_id
-                for name in wire.see
-                if (item := cited(self.transcript, name)) is not None
-            ),
-            explanation=plain(wire.cause.strip()),
+            explanation=plain(wire.cause).strip(),
             source="model",
         )
 
@@ -198,7 +201,9 @@ class Reader:
             verdict=Verdict.UNVERIFIABLE if holds else Verdict.UNSUPPORTED,
             evidence=(
                 EvidenceRef(
-                    call_id=evidence.call_id, pointer=reading.pointer, sha256=evidence.sha256()
+                    call_id=evidence.call_id,
+                    pointer=reading.pointer,
+                    sha256=self._sha256(evidence),
                 ),
             ),
         )
@@ -223,11 +228,16 @@ class Reader:
             if rule.metric == metric:
                 yield reading
 
+    def _sha256(self, evidence: Evidence) -> str:
+        """An evidence's digest, taken once for all claims that cite it."""
+        if evidence.call_id not in self.digests:
+            self.digests[evidence.call_id] = evidence.sha256()
+        return self.digests[evidence.call_id]
+
     def _problem(self, place: str, said: str) -> None:
-        self.problems.append(f"{place}: {plain(said)}")
+        self.problems.append(f"{place}: {plain_line(said, 300)}")
 
     def _not_seen(self, text: str) -> NotSeen:
-        text = plain(text.strip())[:500]
         what, _, why = (word.strip() for word in text.partition(":"))
         if what in self.transcript.task.specialist.tools and why:
             return NotSeen(tool=what, reason=why)
@@ -239,7 +249,7 @@ def _value(text: str, *, numeric: bool) -> JsonScalar | None:
     if not numeric:
         return text
     try:
-        number = float(text.replace(",", "").replace("_", ""))
+        number = float(text.replace(",", ""))
     except ValueError:
         return None
     if not math.isfinite(number):
@@ -251,5 +261,6 @@ def _told(error: ValidationError) -> str:
     """What is wrong with an answer, as far as one line goes."""
     rows: Sequence[Any] = error.errors(include_url=False, include_input=False)
     return "; ".join(
-        f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows[:MOST_PROBLEMS]
+        plain_line(f"{'.'.join(map(str, row['loc']))}: {row['msg']}", 200)
+        for row in rows[:MOST_PROBLEMS]
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from swarm_tasks.brain.base import ToolSheet, Transcript
+from swarm_tasks.brain.base import Mind, ToolSheet, Transcript
 from swarm_tasks.measures import measure
 from swarm_tasks.models.finding import Finding
 from swarm_tasks.models.job import Specialist
-from workers.paging import alias_of, plain, shortened, text_of
+from swarm_tasks.unseen import plain_line, unmarked
+from workers.paging import alias_of, shortened, text_of
 from workers.rules.brain import Review
 from workers.rules.rule import Rule
 
@@ -60,11 +61,12 @@ def task_text(transcript: Transcript, review: Review, host_system: str) -> str:
     """The question, and the sweep as the rules judged it: what is well in brief, the rest whole."""
     task = transcript.task
     lines = [f"Host {task.host} ({host_system}). {task.question.strip() or DEFAULT_QUESTION}"]
-    if transcript.evidence:
-        names = ", ".join(
-            f"c{number} {item.tool}" for number, item in enumerate(transcript.evidence, 1)
-        )
-        lines.append(f"Already swept: {names}")
+    swept = [
+        f"{alias_of(transcript, item.call_id)} {item.tool}"
+        for item in transcript.of(Mind.RULES).evidence
+    ]
+    if swept:
+        lines.append(f"Already swept: {', '.join(swept)}")
     if review.findings:
         lines.append("Raised by the rules; explain them:")
         lines += [
@@ -76,7 +78,7 @@ def task_text(transcript: Transcript, review: Review, host_system: str) -> str:
         lines.append(f"Well: {'; '.join(review.ruled_out[:MOST_LINES])}")
     if review.not_seen:
         unseen = [f"{one.tool}: {one.reason}" for one in review.not_seen[:MOST_LINES]]
-        lines.append(plain(f"Not seen: {'; '.join(unseen)}"))
+        lines.append(f"Not seen: {'; '.join(map(_told, unseen))}")
     return "\n".join(lines)
 
 
@@ -91,7 +93,12 @@ def _raised(finding: Finding, transcript: Transcript) -> str:
         for ref in claim.evidence:
             alias = alias_of(transcript, ref.call_id)
             said += f"; {claim.metric} {claim.observed} @{alias}{ref.pointer}"
-    return plain(said)
+    return _told(said)
+
+
+def _told(text: str) -> str:
+    """Words of a host on one line that cannot pass for anything else."""
+    return unmarked(plain_line(text))
 
 
 def _causes(findings: Sequence[Finding], transcript: Transcript) -> list[str]:

@@ -8,7 +8,7 @@ worst the last step's answers are cut shorter.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swarm_tasks.brain.base import Mind, Reply, Step, Transcript
 from swarm_tasks.brain.model import Message
@@ -21,8 +21,43 @@ OUTPUT_CHARACTERS = 6_000
 """How much of one answer is shown, some 2,000 tokens of JSON."""
 
 LEAST_CHARACTERS = 400
-MESSAGE_TOKENS = 4
-"""What a chat form adds to each message; see OpenAI's cookbook on counting tokens."""
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What was made of each piece of evidence, kept while an agent thinks: every turn sends the
+    whole conversation again.
+
+    Args:
+        summarise: An evidence's typed summary in one line.
+        count: The tokens of a message.
+    """
+
+    summarise: Callable[[Evidence], str]
+    count: Callable[[Message], int]
+    _whole: dict[str, str] = field(default_factory=dict[str, str])
+    _cut: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    _folded: dict[str, str] = field(default_factory=dict[str, str])
+
+    def whole(self, evidence: Evidence) -> str:
+        """All of an answer."""
+        if evidence.call_id not in self._whole:
+            self._whole[evidence.call_id] = text_of(evidence)
+        return self._whole[evidence.call_id]
+
+    def cut(self, evidence: Evidence, alias: str, characters: int) -> str:
+        """Head and tail of an answer."""
+        key = (evidence.call_id, characters)
+        if key not in self._cut:
+            text = shortened(self.whole(evidence), characters, alias)
+            self._cut[key] = f"{alias} {text}"
+        return self._cut[key]
+
+    def folded(self, evidence: Evidence, alias: str) -> str:
+        """An answer as its summary."""
+        if evidence.call_id not in self._folded:
+            self._folded[evidence.call_id] = f"{alias} {self.summarise(evidence)}"
+        return self._folded[evidence.call_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +88,32 @@ def fit(
     opening: Sequence[Message],
     transcript: Transcript,
     form: Form,
-    summary: Callable[[Evidence], str],
-    count: Callable[[str], int],
-    room_tokens: int,
-    scale: float = 1.0,
+    shelf: Shelf,
+    room_tokens: float,
+    closing: str = "",
 ) -> Conversation:
     """The conversation in at most `room_tokens`.
 
     Args:
         opening: Standing orders and task; they stay whole.
-        summary: An evidence's typed summary in one line.
-        count: The tokens of a text.
-        scale: What the endpoint counted for this conversation before, over what was counted here.
+        closing: Words to end with.
 
     Raises:
         ContextExceeded: Not even the task and the last step fit.
     """
     steps = [_Shown(step) for step in transcript.steps if step.by is Mind.MODEL]
     while True:
-        messages, partial = _written(opening, transcript, form, summary, steps)
-        tokens = sum(message_tokens(message, count) for message in messages)
-        conversation = Conversation(messages, tokens, partial)
-        if conversation.tokens * scale <= room_tokens:
-            return conversation
+        messages, partial = _written(opening, transcript, form, shelf, steps)
+        if closing:
+            # Not a message of its own: some endpoints refuse a user after a tool or a user.
+            messages[-1] = appended(messages[-1], closing)
+        tokens = sum(map(shelf.count, messages))
+        if tokens <= room_tokens:
+            return Conversation(messages, tokens, partial)
         if not _tighten(steps):
             raise ContextExceeded(
-                f"the task and its last step take {int(conversation.tokens * scale):,} tokens, "
-                f"and the model has room for {room_tokens:,}",
+                f"the task and its last step take {tokens:,} tokens, "
+                f"and the model has room for {max(int(room_tokens), 0):,}",
                 "use a model with a longer window, or set HOSTSWARM_CONTEXT_LENGTH if it has one",
             )
 
@@ -105,7 +139,7 @@ def _written(
     opening: Sequence[Message],
     transcript: Transcript,
     form: Form,
-    summary: Callable[[Evidence], str],
+    shelf: Shelf,
     steps: Sequence[_Shown],
 ) -> tuple[list[Message], bool]:
     """The messages, and whether some answer in them is not whole."""
@@ -113,27 +147,24 @@ def _written(
     partial = False
     gone = [shown.step for shown in steps if shown.left_out]
     if gone:
-        messages.append({"role": "user", "content": _left_out(gone, transcript)})
+        messages[-1] = appended(messages[-1], _left_out(gone, transcript))
         partial = True
     read: set[str] = set()
+    used: set[str] = set()
     for shown in steps:
         if shown.left_out:
             continue
         texts: list[str] = []
         for reply in shown.step.replies:
-            text, whole = _result(reply, transcript, shown, summary, read)
+            text, whole = _result(reply, transcript, shown, shelf, read)
             partial |= not whole
             texts.append(text)
-        messages += form.step(shown.step, texts)
+        messages += form.step(shown.step, texts, used)
     return messages, partial
 
 
 def _result(
-    reply: Reply,
-    transcript: Transcript,
-    shown: _Shown,
-    summary: Callable[[Evidence], str],
-    read: set[str],
+    reply: Reply, transcript: Transcript, shown: _Shown, shelf: Shelf, read: set[str]
 ) -> tuple[str, bool]:
     """What a model reads of one reply, and whether that is all of it.
 
@@ -141,18 +172,21 @@ def _result(
         read: The calls whose answers stand in the conversation already; this one is added.
     """
     if reply.problem:
-        return f"error: {reply.problem}", True
+        return f"error: {reply.problem[: shown.characters]}", True
     if reply.page:
-        return (reply.page, True) if not shown.folded else ("[a page, read before]", False)
+        whole = not shown.folded and len(reply.page) <= shown.characters * 2
+        return (reply.page, True) if whole else ("[a page, read before]", False)
     evidence = transcript.by_id[reply.call_id]
     alias = alias_of(transcript, reply.call_id)
     if shown.folded:
-        return f"{alias} {summary(evidence)}", False
+        return shelf.folded(evidence, alias), False
     if reply.call_id in read:
         return f"{alias}, answered above", True
     read.add(reply.call_id)
-    whole = text_of(evidence)
-    return f"{alias} {shortened(whole, shown.characters, alias)}", len(whole) <= shown.characters
+    return (
+        shelf.cut(evidence, alias, shown.characters),
+        len(shelf.whole(evidence)) <= shown.characters,
+    )
 
 
 def _left_out(steps: Sequence[Step], transcript: Transcript) -> str:
@@ -166,13 +200,9 @@ def _left_out(steps: Sequence[Step], transcript: Transcript) -> str:
     return f"[{len(steps)} earlier steps left out; they gathered: {', '.join(calls) or 'nothing'}]"
 
 
-def message_tokens(message: Message, count: Callable[[str], int]) -> int:
-    """The tokens of one message, counted here. An image counts as OpenAI's low detail does: 85."""
+def appended(message: Message, line: str) -> Message:
+    """A message with one line more at the end of its text."""
     content = message.get("content") or ""
     if isinstance(content, str):
-        tokens = count(content)
-    else:
-        tokens = sum(count(part["text"]) if "text" in part else 85 for part in content)
-    for call in message.get("tool_calls", ()):
-        tokens += count(call["function"]["name"]) + count(call["function"]["arguments"])
-    return tokens + MESSAGE_TOKENS
+        return {**message, "content": f"{content}\n{line}" if content else line}
+    return {**message, "content": [*content, {"type": "text", "text": line}]}

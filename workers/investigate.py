@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from swarm_tasks.brain.base import Answer, Asked, Step, ToolSheet, Transcript
-from swarm_tasks.errors import SettingsError
+from swarm_tasks.errors import ModelError, SettingsError
 from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.charge import summed
@@ -17,9 +17,9 @@ from swarm_tasks.models.evidence import Evidence, ToolCall
 from swarm_tasks.models.finding import Severity
 from swarm_tasks.models.job import HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason, Usage
-from swarm_tasks.store.bill import Spent
+from swarm_tasks.unseen import plain_line
 from workers.blocking import in_thread
-from workers.loop import Agent, Budget, Ending, Save
+from workers.loop import Agent, Budget, Ending, Memory
 from workers.merge import Thought, merged
 from workers.rules.brain import Review, RulesBrain
 from workers.rules.judge import Raised
@@ -51,15 +51,13 @@ class Attempt:
     Args:
         number: 1 for the first.
         steps: What earlier attempts did.
-        save: Keeps steps for the next one.
-        spent: What the job's model calls have cost so far.
+        memory: Keeps steps for the next one.
         images: URLs that belong to the job's question.
     """
 
     number: int = 1
     steps: tuple[Step, ...] = ()
-    save: Save | None = None
-    spent: Spent = field(default_factory=Spent)
+    memory: Memory | None = None
     images: tuple[str, ...] = ()
 
 
@@ -147,7 +145,7 @@ class Investigator:
                 update={"tool_calls": hands.made, "wall_seconds": wall}
             ),
             question=task.question,
-            degraded=thought.degraded,
+            degraded=plain_line(thought.degraded, 1_000),
             answer=thought.answer.text,
             measured=review.measured,
             charges=summed(thought.charges),
@@ -164,19 +162,49 @@ class Investigator:
         attempt: Attempt,
         end: float,
     ) -> Thought:
-        """Let a model go on from the rules' sweep; or why none did."""
+        """Let a model go on from the rules' sweep. Whatever breaks, what was gathered is kept."""
+        agent: Agent | None = None
+        try:
+            async with asyncio.timeout(max(end - time.monotonic(), 0.0)):
+                agent = await self._thinking(rules, swept, transcript, hands, attempt, end)
+            if agent is None:
+                return Thought(degraded=NO_MODEL)
+            ending = await agent.run()
+        except TimeoutError:
+            return Thought(stop=StopReason.DEADLINE, degraded="no time was left to ask a model")
+        except (SettingsError, ModelError) as error:
+            return Thought(stop=StopReason.MODEL, degraded=str(error))
+        except Exception as error:  # noqa: BLE001 - told below; the rules' answer must not be lost
+            logger("worker").exception("the model's part of %s broke", transcript.task.part)
+            reached = agent.transcript if agent else transcript
+            ending = Ending(StopReason.ERROR, reached, why=f"{type(error).__name__}: {error}")
+        return Thought(
+            transcript=ending.transcript,
+            answer=ending.answer or Answer(),
+            stop=ending.stop,
+            degraded=ending.why,
+            charges=ending.charges,
+        )
+
+    async def _thinking(
+        self,
+        rules: RulesBrain,
+        swept: Review,
+        transcript: Transcript,
+        hands: _Hands,
+        attempt: Attempt,
+        end: float,
+    ) -> Agent | None:
+        """An agent with a model that goes on from here; None where no model is set."""
         assert self._thinker is not None  # noqa: S101 - the caller looked
         task = transcript.task
-        try:
-            brain = await self._thinker.brain(rules, swept, attempt.images)
-        except SettingsError as error:
-            return Thought(degraded=str(error))
+        brain = await self._thinker.brain(rules, swept, attempt.images)
         if brain is None:
-            return Thought(degraded=NO_MODEL)
+            return None
         fresh = transcript.steps[len(attempt.steps) :]
-        if attempt.save is not None and fresh:
-            await attempt.save(fresh)
-        agent = Agent(
+        if attempt.memory is not None and fresh:
+            attempt.memory.put(fresh)
+        return Agent(
             transcript,
             brain,
             hands,
@@ -187,23 +215,8 @@ class Investigator:
                 allowance=task.allowance,
             ),
             tell=lambda event: self._tell(task.job, event),
-            save=attempt.save,
-            spent=attempt.spent,
+            memory=attempt.memory,
             attempt=attempt.number,
-        )
-        try:
-            ending = await agent.run()
-        except Exception as error:  # noqa: BLE001 - told below; the rules' answer must not be lost
-            logger("worker").exception("the model's part of %s broke", task.part)
-            ending = Ending(
-                StopReason.ERROR, agent.transcript, why=f"{type(error).__name__}: {error}"
-            )
-        return Thought(
-            transcript=ending.transcript,
-            answer=ending.answer or Answer(),
-            stop=ending.stop,
-            degraded=ending.why,
-            charges=ending.charges,
         )
 
     def sheets(self, names: tuple[str, ...]) -> tuple[ToolSheet, ...]:

@@ -22,7 +22,7 @@ from swarm_tasks.brain.base import (
 )
 from swarm_tasks.errors import ModelError, UsageError
 from swarm_tasks.models.base import now_utc
-from swarm_tasks.models.charge import Allowance, Charge
+from swarm_tasks.models.charge import Allowance, Charge, added
 from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.evidence import Evidence, ToolCall
 from swarm_tasks.models.report import StopReason
@@ -32,8 +32,17 @@ from workers.paging import PAGE_TOOL, page_of
 CallTool = Callable[[ToolCall, str], Awaitable[Evidence]]
 """Calls one tool under a call id. Never raises for a tool's own failure."""
 
-Save = Callable[[Sequence[Step]], Awaitable[Spent]]
-"""Keeps steps for another attempt; what the whole job has spent by then."""
+
+class Memory(Protocol):
+    """Where an agent's steps are kept for another attempt."""
+
+    def put(self, steps: Sequence[Step]) -> None:
+        """Hand over steps to be kept; returns at once."""
+        ...
+
+    async def spent(self) -> Spent | None:
+        """What the whole job has spent by now, with these; None where nobody can tell."""
+        ...
 
 
 class Hands(Protocol):
@@ -105,8 +114,7 @@ class Agent:
         hands: What it can do.
         budget: What it may spend.
         tell: Takes each event of its progress.
-        save: Keeps each step; None for work that is as well begun anew.
-        spent: What the job has spent before.
+        memory: Keeps each step; None for work that is as well begun anew.
         attempt: Which attempt at the part this is; it stands in the ids of its calls.
     """
 
@@ -117,8 +125,7 @@ class Agent:
         hands: Hands,
         budget: Budget,
         tell: Callable[[Event], None],
-        save: Save | None = None,
-        spent: Spent | None = None,
+        memory: Memory | None = None,
         attempt: int = 1,
     ) -> None:
         self.transcript = transcript
@@ -127,8 +134,8 @@ class Agent:
         self._allowed = {sheet.name for sheet in hands.sheets}
         self._budget = budget
         self._tell = tell
-        self._save = save
-        self._spent = spent or Spent()
+        self._memory = memory
+        self._spent = Spent()
         self._attempt = attempt
         self._numbered = len(transcript.evidence)
         self._bytes = _size(transcript.evidence)
@@ -140,6 +147,7 @@ class Agent:
         """
         try:
             async with asyncio.timeout(self._budget.seconds):
+                await self._learn_spent(None)
                 while (over := self._over()) is None:
                     answer = await self.step()
                     if answer is not None:
@@ -154,9 +162,12 @@ class Agent:
     async def step(self) -> Answer | None:
         """Act on one decision; the answer, if that is what was decided."""
         decision: Decision = await self._brain.decide(self.transcript, self._hands.sheets)
-        if isinstance(decision, Answer):
-            return decision
+        before = len(self.transcript.steps)
         try:
+            if isinstance(decision, Answer):
+                if decision.charge is not None:
+                    self._keep((Step(by=self._brain.mind, charge=decision.charge),))
+                return decision
             if isinstance(decision, Unusable):
                 self._append(
                     Step(
@@ -170,9 +181,29 @@ class Agent:
                 await self._act(decision)
         finally:
             # Also when time runs out among the tools: what has answered is kept.
-            if self._save is not None and self.transcript.steps:
-                self._spent = await self._save(self.transcript.steps[-1:])
+            self._keep(self.transcript.steps[before:])
+        await self._learn_spent(decision.charge)
         return None
+
+    def _keep(self, steps: Sequence[Step]) -> None:
+        if self._memory is not None and steps:
+            self._memory.put(steps)
+
+    async def _learn_spent(self, charge: Charge | None) -> None:
+        """What all agents of the job have spent by now, where that has a bound.
+
+        Agents look before they call and do not reserve: those that are under way when the bound
+        is reached finish the call they are in. While the store is away, an agent counts its own
+        on top of what it knew.
+        """
+        if not self._budget.allowance.bounded or self._memory is None:
+            return
+        known = await self._memory.spent()
+        if known is None and charge is not None:
+            tokens = self._spent.tokens + charge.prompt_tokens + charge.completion_tokens
+            cost_usd = added(self._spent.cost_usd, charge.cost_usd)
+            known = Spent(tokens, cost_usd, self._spent.calls + charge.calls)
+        self._spent = known or self._spent
 
     def _over(self) -> tuple[StopReason, str] | None:
         """The one place where all that an agent may spend is held against its budget."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from swarm_tasks.brain.base import Answer, Transcript
 from swarm_tasks.models.charge import Charge
-from swarm_tasks.models.finding import Finding
+from swarm_tasks.models.finding import Finding, Verdict
 from swarm_tasks.models.report import StopReason
 
 
@@ -32,17 +32,21 @@ def merged(raised: Sequence[Finding], answer: Answer) -> tuple[Finding, ...]:
     """The rules' findings with the model's explanations, then what the model alone found.
 
     A model cannot take back what the rules measured. What it says about the same metric of the
-    same subject explains that finding rather than standing beside it.
+    same subject explains that finding rather than standing beside it, unless its own claim does
+    not hold. Of two findings about one thing, the one that is supported is kept.
     """
     said = dict(answer.explained)
     alone: dict[str, Finding] = {}
     marks = {finding.fingerprint for finding in raised}
     for finding in answer.findings:
+        supported = finding.verdict is not Verdict.UNSUPPORTED
         if finding.fingerprint in marks:
+            if not supported:
+                continue
             words = " ".join(filter(None, (finding.explanation, finding.advice)))
             said.setdefault(finding.fingerprint, words)
-        else:
-            alone.setdefault(finding.fingerprint, finding)
+        elif supported or finding.fingerprint not in alone:
+            alone[finding.fingerprint] = finding
     explained = tuple(
         finding.model_copy(update={"explanation": said[finding.fingerprint]})
         if said.get(finding.fingerprint)

@@ -7,13 +7,14 @@ middle by a tool of the loop's own, which asks nothing of the host.
 from __future__ import annotations
 
 import json
-import unicodedata
+import re
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarm_tasks.brain.base import Asked, Reply, ToolSheet, Transcript
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus
+from swarm_tasks.unseen import plain, plain_line, unmarked
 
 PAGE_TOOL = "read_evidence"
 PAGE_CHARACTERS = 6_000
@@ -21,12 +22,16 @@ HEAD_SHARE = 0.7
 """The head of an answer says more than its tail, but a log's newest lines are its last."""
 
 
+ALIAS = re.compile("c[1-9][0-9]{0,5}")
+"""What evidence is called towards a model."""
+
+
 class Page(BaseModel):
     """Which piece of which evidence."""
 
     model_config = ConfigDict(extra="forbid")
 
-    call: str = Field(pattern=r"^c[1-9][0-9]{0,5}$")
+    call: str = Field(pattern=f"^{ALIAS.pattern}$")
     pointer: str = Field(default="", max_length=500)
     offset: int = Field(default=0, ge=0)
 
@@ -56,7 +61,7 @@ def alias_of(transcript: Transcript, call_id: str) -> str:
 
 def cited(transcript: Transcript, alias: str) -> Evidence | None:
     """The evidence behind a short name, or None where none was gathered under it."""
-    if not alias.startswith("c") or not alias[1:].isdecimal():
+    if not ALIAS.fullmatch(alias):
         return None
     number = int(alias[1:])
     return transcript.evidence[number - 1] if 0 < number <= len(transcript.evidence) else None
@@ -65,8 +70,14 @@ def cited(transcript: Transcript, alias: str) -> Evidence | None:
 def text_of(evidence: Evidence) -> str:
     """A tool's answer as a model reads it: its data as JSON, or why there is none."""
     if evidence.status is not EvidenceStatus.OK:
-        return plain(f"{evidence.status.value}: {evidence.reason}")
-    return plain(json.dumps(evidence.data, ensure_ascii=False, separators=(",", ":")))
+        return unmarked(plain_line(f"{evidence.status.value}: {evidence.reason}"))
+    return shown_text(evidence.data)
+
+
+def shown_text(data: object) -> str:
+    """Data of a host as JSON that a model may be shown: nothing in it acts unseen or passes for a
+    message of its own."""
+    return unmarked(plain(json.dumps(data, ensure_ascii=False, separators=(",", ":"))))
 
 
 def shortened(text: str, characters: int, alias: str) -> str:
@@ -96,7 +107,7 @@ def page_of(transcript: Transcript, asked: Asked) -> Reply:
     text = text_of(evidence)
     if page.pointer:
         try:
-            text = plain(json.dumps(resolve(evidence.data, page.pointer), ensure_ascii=False))
+            text = shown_text(resolve(evidence.data, page.pointer))
         except LookupError as error:
             return Reply(asked=asked, problem=f"{PAGE_TOOL}: {error}")
     piece = text[page.offset : page.offset + PAGE_CHARACTERS]
@@ -124,17 +135,3 @@ def resolve(data: Any, pointer: str) -> Any:
             raise LookupError(f"the pointer {pointer!r} leads nowhere at {key!r}")
         data = inside[key]
     return data
-
-
-def plain(text: str) -> str:
-    """A text without control and format characters: no escape sequence, no hidden direction.
-
-    Tabs and line breaks stay. The classes are Unicode's Cc, Cf, Cs and Co.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        sign
-        for sign in text
-        if sign in "\n\t" or unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co")
-    )

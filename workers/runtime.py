@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -72,16 +72,20 @@ class Runtime:
         for group in groups:
             self.cancel(group)
 
-    def close(self) -> None:
-        """Refuse more, let what runs clean up, and end the loop."""
-        self.refuse()
-        asyncio.run_coroutine_threadsafe(_settle(), self._loop).result(CLOSE_SECONDS)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CLOSE_SECONDS)
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        """Refuse more, let what runs clean up, and end the loop.
 
-    def finally_run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run what cleans up, after all else was refused."""
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(CLOSE_SECONDS)
+        Args:
+            last: What to run once all else has ended, such as the closing of connections.
+        """
+        self.refuse()
+        try:
+            asyncio.run_coroutine_threadsafe(_settle(), self._loop).result(CLOSE_SECONDS)
+            if last is not None:
+                asyncio.run_coroutine_threadsafe(last(), self._loop).result(CLOSE_SECONDS)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(CLOSE_SECONDS)
 
     async def _supervise(self, group: str, work: Coroutine[Any, Any, T]) -> T | None:
         task = asyncio.ensure_future(work)

@@ -11,7 +11,6 @@ import queue
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import redis
 
@@ -23,6 +22,17 @@ from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.steps import PartSteps
 
 BATCH = 100
+
+
+class Asked(Future[Spent | None]):
+    """What a job has spent, once all that was handed over before is written; None where the store
+    does not say."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__()
+        self.job = job
+        # From here on it cannot be cancelled under the thread.
+        self.set_running_or_notify_cancel()
 
 
 class StepWriter:
@@ -37,22 +47,18 @@ class StepWriter:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._queue: queue.SimpleQueue[tuple[PartSteps, Future[Spent] | None] | None] = (
-            queue.SimpleQueue()
-        )
+        self._queue: queue.SimpleQueue[PartSteps | Asked | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._drain, name="hostswarm-steps", daemon=True)
         self._thread.start()
 
     def put(self, steps: PartSteps) -> None:
         """Hand over steps; returns at once."""
-        self._queue.put((steps, None))
+        self._queue.put(steps)
 
-    def put_and_ask(self, steps: PartSteps) -> Future[Spent]:
-        """Hand over steps; what their job has spent, once they are written."""
-        asked: Future[Spent] = Future()
-        # From here on it cannot be cancelled under the thread.
-        asked.set_running_or_notify_cancel()
-        self._queue.put((steps, asked))
+    def ask(self, job: str) -> Asked:
+        """What a job has spent, with all that was handed over before."""
+        asked = Asked(job)
+        self._queue.put(asked)
         return asked
 
     def close(self, timeout_seconds: float = 2.0) -> None:
@@ -72,42 +78,48 @@ class StepWriter:
                 batch.append(following)
             self._write(batch)
 
-    def _write(self, batch: Sequence[tuple[PartSteps, Future[Spent] | None]]) -> None:
+    def _write(self, batch: Sequence[PartSteps | Asked]) -> None:
+        steps = [item for item in batch if isinstance(item, PartSteps)]
+        asked = [item for item in batch if isinstance(item, Asked)]
         spent: dict[str, Spent] = {}
         try:
-            self._ledger.steps.save([steps for steps, _ in batch])
-            spent = {
-                job: self._ledger.spent(job)
-                for job in {steps.job for steps, asked in batch if asked is not None}
-            }
+            if steps:
+                self._ledger.steps.save(steps)
+            spent = {job: self._ledger.spent(job) for job in {one.job for one in asked}}
         except redis.RedisError as error:
-            logger("worker").warning("steps of %d parts were not kept: %s", len(batch), error)
-        for steps, asked in batch:
-            if asked is not None:
-                asked.set_result(spent.get(steps.job, Spent()))
+            logger("worker").warning("steps of %d parts were not kept: %s", len(steps), error)
+        finally:
+            for one in asked:
+                one.set_result(spent.get(one.job))
 
 
-@dataclass(frozen=True, slots=True)
 class StepKeeper:
     """Keeps the steps of one attempt at one part.
 
     Args:
         writer: Who writes them.
+        task: The part.
         attempt: The claim's number: steps of an attempt that was overtaken are not kept.
+        position: How many steps earlier attempts have left.
     """
 
-    writer: StepWriter
-    task: HostTask
-    attempt: int
+    def __init__(self, writer: StepWriter, task: HostTask, attempt: int, position: int = 0) -> None:
+        self._writer = writer
+        self._task = task
+        self._attempt = attempt
+        self._position = position
 
-    async def save(self, steps: Sequence[Step]) -> Spent:
-        """Keep steps; what the whole job has spent with them, where that has a bound.
+    def put(self, steps: Sequence[Step]) -> None:
+        """Hand over steps to be kept; returns at once."""
+        task = self._task
+        try:
+            own = PartSteps.of(task.job, task.part, self._attempt, self._position, steps)
+        except ValueError as error:
+            logger("worker").warning("steps of %s cannot be kept: %s", task.part, error)
+            return
+        self._position += len(steps)
+        self._writer.put(own)
 
-        Only for the latter does the agent wait until they are written.
-        """
-        task = self.task
-        own = PartSteps(task.job, task.part, self.attempt, tuple(steps))
-        if task.allowance.bounded:
-            return await asyncio.wrap_future(self.writer.put_and_ask(own))
-        self.writer.put(own)
-        return Spent()
+    async def spent(self) -> Spent | None:
+        """What the whole job has spent by now, with these steps; None where it cannot be told."""
+        return await asyncio.wrap_future(self._writer.ask(self._task.job))

@@ -22,7 +22,6 @@ from swarm_tasks.models.evidence import ToolCall
 from swarm_tasks.models.job import JOB_ID_PATTERN, HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason
 from swarm_tasks.store import keys
-from swarm_tasks.store.bill import Spent
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.events import EventWriter
@@ -111,8 +110,10 @@ class HostService:
     def stopped(self) -> None:
         """Leave the fleet at once, rather than by silence."""
         self._heart.stop()
-        self._runtime.finally_run(self._thinker.close())
-        self._runtime.close()
+        try:
+            self._runtime.close(self._thinker.close)
+        except Exception:  # noqa: BLE001 - whatever hangs there, the fleet is to know we are gone
+            logger("worker").exception("the agents did not end in time")
         try:
             self.presence.leave(self.settings.host, self.facts.instance)
         except redis.RedisError as error:
@@ -150,7 +151,7 @@ class HostService:
         done: Investigated | None
         try:
             raised = self._patiently(self._history.raised)
-            attempt = self._attempt(task, claim)
+            attempt = self._patiently(lambda: self._attempt(task, claim))
             done = self._runtime.run(
                 task.job, self._investigator.investigate(task, seconds, raised, attempt)
             )
@@ -162,7 +163,12 @@ class HostService:
         if done is None:
             return self._close_failed(task, claim, "was cancelled", StopReason.CANCELLED)
         report, raised, cleared = done.report, done.raised, done.cleared
-        if self._patiently(lambda: self.ledger.close_part(report, claim.attempt)):
+        try:
+            closed = self._patiently(lambda: self.ledger.close_part(report, claim.attempt))
+        except ValueError as error:
+            logger("worker").exception("the report of %s cannot be written", task.part)
+            return self._close_failed(task, claim, f"its report cannot be written: {error}")
+        if closed:
             self._patiently(lambda: self._history.remember(raised, cleared))
         return task.part
 
@@ -173,13 +179,11 @@ class HostService:
         """
         if not self._thinker.wanted(task):
             return Attempt(number=claim.attempt)
+        steps = self.ledger.steps.load(task.job, task.part) if claim.attempt > 1 else ()
         return Attempt(
             number=claim.attempt,
-            steps=self._patiently(lambda: self.ledger.steps.load(task.job, task.part))
-            if claim.attempt > 1
-            else (),
-            save=StepKeeper(self._steps, task, claim.attempt).save,
-            spent=self.ledger.spent(task.job) if task.allowance.bounded else Spent(),
+            steps=steps,
+            memory=StepKeeper(self._steps, task, claim.attempt, len(steps)),
             images=self.ledger.images(task.job) if task.images else (),
         )
 
@@ -194,7 +198,7 @@ class HostService:
         while True:
             try:
                 return action()
-            except redis.ConnectionError as error:
+            except (redis.ConnectionError, redis.TimeoutError) as error:
                 if time.monotonic() > end:
                     raise
                 logger("worker").warning("the store is away, trying again: %s", error)

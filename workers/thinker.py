@@ -31,6 +31,7 @@ class Thinker:
         self._host_system = host_system
         self._model: Model | None = None
         self._habits: Habits | None = None
+        self._told = False
 
     @property
     def steps(self) -> int:
@@ -60,18 +61,10 @@ class Thinker:
             self._model = open_model(self._settings, Tier.WORKER)
         if self._model is None:
             return None
-        if self._habits is None:
-            window = await self._model.context_length() or DEFAULT_WINDOW_TOKENS
-            self._habits = self._habits or Habits(
-                window_tokens=window,
-                # A reply may not take more than a quarter of what there is.
-                max_reply_tokens=min(self._settings.max_reply_tokens, window // 4),
-                json_calls=self._settings.tool_calling == "json",
-                may_change=self._settings.tool_calling == "auto",
-            )
+        habits = await self._known(self._model)
         return ModelBrain(
             model=self._model,
-            habits=self._habits,
+            habits=habits,
             rules=rules,
             review=review,
             host_system=self._host_system,
@@ -79,6 +72,23 @@ class Thinker:
             steps=self._settings.agent_steps,
             images=images,
         )
+
+    async def _known(self, model: Model) -> Habits:
+        """What is known of the model. As long as nobody has told its window, it is asked again."""
+        settings = self._settings
+        if self._habits is None or not self._told:
+            window = settings.context_length_of(model.tier) or await model.context_length()
+            self._told = window is not None
+            if self._habits is None:
+                self._habits = Habits(
+                    window_tokens=window or DEFAULT_WINDOW_TOKENS,
+                    max_reply_tokens=settings.max_reply_tokens,
+                    json_calls=settings.tool_calling == "json",
+                    may_change=settings.tool_calling == "auto",
+                )
+            elif window is not None:
+                self._habits.window_tokens = window
+        return self._habits
 
     async def close(self) -> None:
         """Let go of the model's connections."""

@@ -190,7 +190,7 @@ def _status_of(error: Any) -> int:
 
 def counted_here(request: ModelRequest, said: Said) -> Usage:
     """What a call took, about, where the endpoint does not say."""
-    prompt = REPLY_START_TOKENS + sum(_message_tokens(one) for one in request.messages)
+    prompt = REPLY_START_TOKENS + sum(message_tokens(one) for one in request.messages)
     if request.tools:
         prompt += count(_ENCODER.encode(list(request.tools)))
     completion = count(said.text) + sum(
@@ -199,7 +199,8 @@ def counted_here(request: ModelRequest, said: Said) -> Usage:
     return Usage(prompt, completion)
 
 
-def _message_tokens(message: Mapping[str, Any]) -> int:
+def message_tokens(message: Mapping[str, Any]) -> int:
+    """About how many tokens one message is, counted here."""
     content = message.get("content")
     total = MESSAGE_TOKENS + count(content_text(content))
     if not isinstance(content, str):

@@ -28,13 +28,20 @@ end
 SAVE_STEPS = (
     _COUNT
     + """
--- KEYS: part, steps, spent.  ARGV: attempt, tokens, calls, dollars ('' for unknown), steps ...
--- Answer: 1, or 0 where another attempt runs the part or it is closed.
+-- KEYS: part, steps, spent.
+-- ARGV: attempt, position, tokens, calls, dollars ('' for unknown), steps ...
+-- Steps stand one behind the other: those that are there already, as when an answer was lost and
+-- the script is sent again, are neither kept nor counted twice; behind a gap none are kept.
+-- Answer: 1, or 0 where they were not kept.
 local part = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 local life = redis.call('PTTL', KEYS[1])
-if life > 0 then count(KEYS[3], ARGV[2], ARGV[3], ARGV[4], life) end
-if part[1] ~= 'running' or part[2] ~= ARGV[1] then return 0 end
-for at = 5, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[at]) end
+if life <= 0 then return 0 end
+local there = redis.call('LLEN', KEYS[2])
+local mine = part[1] == 'running' and part[2] == ARGV[1]
+if mine and there > tonumber(ARGV[2]) then return 0 end
+count(KEYS[3], ARGV[3], ARGV[4], ARGV[5], life)
+if not mine or there < tonumber(ARGV[2]) then return 0 end
+for at = 6, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[at]) end
 redis.call('PEXPIRE', KEYS[2], life)
 return 1
 """

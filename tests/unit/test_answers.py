@@ -10,7 +10,7 @@ import pytest
 from swarm_tasks.brain.base import Answer, Unusable
 from swarm_tasks.models.finding import Severity, Verdict
 from tests.support.thinking import CHARGE, gauge, rules, step, swept, transcript
-from workers.answers import Reader
+from workers.answers import NO_ANSWER, Reader
 from workers.forms import written_calls
 from workers.merge import merged
 
@@ -97,9 +97,13 @@ def test_a_claim_is_held_against_what_the_evidence_says(claim: str, holds: bool)
         ("cpu.busy_percent >= nan @c1/busy_percent", "'nan' is no percent"),
         ("cpu.busy_percent >= inf @c1/busy_percent", "'inf' is no percent"),
         ("cpu.busy_percent >= lots @c1/busy_percent", "'lots' is no percent"),
+        ("cpu.busy_percent >= 1e400 @c1/busy_percent", "'1e400' is no percent"),
+        ("cpu.busy_percent >= 97,25 @c1/busy_percent", "is not `METRIC"),
+        ("cpu.busy_percent >= 1_000 @c1/busy_percent", "is not `METRIC"),
+        ("cpu.busy_percent >= 1 @c" + "1" * 700, "is not `METRIC"),
         ("the gauge is very high", "is not `METRIC COMPARATOR VALUE @RESULT/POINTER`"),
         ("", "is not `METRIC"),
-        ("x" * 5_000, "is not `METRIC"),
+        ("x" * 800, "is not `METRIC"),
     ],
 )
 def test_a_claim_that_cannot_be_resolved_sends_the_answer_back(claim: str, why: str) -> None:
@@ -114,24 +118,24 @@ def test_after_it_was_told_an_unresolved_claim_marks_its_finding_instead() -> No
     assert (finding.verdict, finding.claims) == (Verdict.UNSUPPORTED, ())
 
 
-def test_evidence_that_was_never_gathered_cannot_be_pointed_to() -> None:
-    pointing = {"findings": [{"title": "Old", "see": ["c9"]}]}
-    assert "finding 1: c9 was never gathered" in bad(pointing)
-    (finding,) = good({"findings": [{"title": "Old", "see": ["c1"]}]}).findings
-    assert (finding.related, finding.claims) == (("g1",), ())
-
-
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("All is well.", "it holds no JSON object"),
-        ("", "it holds no JSON object"),
-        ('{"answer": "cut', "it holds no JSON object"),
-        ("[1, 2]", "it holds no JSON object"),
+        ("All is well.", NO_ANSWER),
+        ("", NO_ANSWER),
+        ('{"answer": "cut', NO_ANSWER),
+        ("[1, 2]", NO_ANSWER),
+        ("{}", NO_ANSWER),
+        ('{"error": {"message": "overloaded"}}', NO_ANSWER),
+        ('{"findings": [{"title": "t", "claims": [],}]}', NO_ANSWER),
+        ({"answer": "deep", "findings": [[[[["x"] * 2] * 2]] * 2]}, "findings.0"),
+        ('{"answer": ' + "[" * 100_000, NO_ANSWER),
+        ('{"findings": [{"title": "\\u200b"}]}', "finding 1: it has no title"),
         ('{"findings": [{}]}', "findings.0.title: Field required"),
         ({"findings": "none"}, "findings: Input should be a valid list"),
         ({"findings": [{"title": "t", "severity": "awful"}]}, "findings.0.severity"),
         ({"findings": [{"title": "t"}] * 51}, "findings: List should have at most 50"),
+        (claiming("x" * 801), "findings.0.claims.0: String should have at most 800"),
         (claiming(*["x"] * 21), "findings.0.claims: List should have at most 20"),
     ],
 )
@@ -188,3 +192,32 @@ def test_a_small_model_s_written_calls_are_read() -> None:
         ("", {}, "a call has no `tool`"),
     ]
     assert written_calls('{"answer": "none"}') == ()
+
+
+def test_a_model_s_words_are_made_such_that_they_can_travel() -> None:
+    answer = good('{"answer": "half \\ud83d of it", "explained": {"f\\ud800": "x"}}')
+    assert answer.text == "half \ufffd of it"
+    assert answer.model_dump_json()
+    line_end = good('{"answer": "one\ntwo", "ruled_out": ["a\nb"]}')
+    assert (line_end.text, line_end.ruled_out) == ("one\ntwo", ("a b",))
+
+
+def test_an_answer_may_quote_the_end_of_a_thought() -> None:
+    assert good('{"answer": "it printed </think> there"}').text == "it printed </think> there"
+
+
+def test_words_of_a_finding_that_does_not_hold_explain_nothing() -> None:
+    found, review = swept(97.0)
+    text = json.dumps(claiming("cpu.busy_percent <= 5 @c1/busy_percent", cause="All is well."))
+    answer = Reader(rules(), found, review).read(text, CHARGE)
+    assert isinstance(answer, Answer)
+    (finding,) = merged(review.findings, answer)
+    assert finding.explanation == ""
+
+
+def test_of_two_findings_about_one_thing_the_supported_one_is_kept() -> None:
+    claims = ("cpu.busy_percent > 50 @c2/busy_percent", "cpu.busy_percent < 50 @c2/busy_percent")
+    answer = good({"findings": [{"title": "t", "claims": [claim]} for claim in claims]})
+    for findings in (answer.findings, answer.findings[::-1]):
+        (kept,) = merged((), answer.model_copy(update={"findings": findings}))
+        assert kept.claims[0].comparator == "<"

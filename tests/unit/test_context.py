@@ -8,13 +8,14 @@ import pytest
 
 from swarm_tasks.brain.base import Asked, Mind
 from swarm_tasks.brain.model import Message
-from swarm_tasks.brain.tokens import count
+from swarm_tasks.brain.wire import message_tokens
 from swarm_tasks.errors import ContextExceeded
 from swarm_tasks.models.evidence import Evidence
+from swarm_tasks.unseen import plain, unmarked
 from tests.support.thinking import gauge, step, transcript
-from workers.context import Conversation, fit
+from workers.context import Conversation, Shelf, fit
 from workers.forms import JsonForm, NativeForm
-from workers.paging import PAGE_CHARACTERS, page_of, plain, resolve, shortened, text_of
+from workers.paging import PAGE_CHARACTERS, page_of, resolve, shortened, text_of
 
 OPENING: list[Message] = [
     {"role": "system", "content": "orders"},
@@ -30,9 +31,9 @@ def long_steps(number: int, words: int = 400) -> list[Evidence]:
     return [gauge(f"g{at}", 50.0, note=f"note {at} " * words) for at in range(1, number + 1)]
 
 
-def shown(room: int, number: int = 4, scale: float = 1.0) -> Conversation:
+def shown(room: int, number: int = 4) -> Conversation:
     seen = transcript(*(step(item) for item in long_steps(number)))
-    return fit(OPENING, seen, NativeForm(), summary, count, room, scale)
+    return fit(OPENING, seen, NativeForm(), Shelf(summary, message_tokens), room)
 
 
 def results(conversation: Conversation) -> list[str]:
@@ -60,10 +61,12 @@ def test_older_answers_are_folded_first_and_the_oldest_of_them_first() -> None:
 def test_then_whole_steps_are_left_out_and_never_the_task_or_the_last_step() -> None:
     last = shown(100_000, number=1).tokens
     conversation = shown(last + 40, number=40)
-    assert list(conversation.messages[:2]) == OPENING
-    assert "earlier steps left out; they gathered: c1 gauge" in str(
-        conversation.messages[2]["content"]
-    )
+    orders, task, following = conversation.messages[:3]
+    assert orders == OPENING[0]
+    begin, left_out = str(task["content"]).split("\n")
+    assert begin == "the task"
+    assert "earlier steps left out; they gathered: c1 gauge" in left_out
+    assert following["role"] == "assistant"
     assert results(conversation)[-1].startswith("c40 {")
 
 
@@ -76,12 +79,6 @@ def test_at_worst_the_last_answer_is_cut_shorter() -> None:
 def test_what_cannot_fit_is_said() -> None:
     with pytest.raises(ContextExceeded, match="and the model has room for 20"):
         shown(20)
-
-
-def test_an_endpoint_that_counts_more_gets_less() -> None:
-    whole = shown(100_000).tokens
-    assert not shown(whole).partial
-    assert shown(whole, scale=1.5).partial
 
 
 def test_each_call_of_a_conversation_that_was_shortened_has_its_result() -> None:
@@ -142,8 +139,35 @@ def test_tool_output_reaches_a_model_without_hidden_characters() -> None:
 
 def test_both_forms_say_the_same() -> None:
     seen = transcript(step(*long_steps(2, words=2)), step(gauge("g3", 1.0)))
-    native = fit(OPENING, seen, NativeForm(), summary, count, 10_000)
-    words = fit(OPENING, seen, JsonForm(), summary, count, 10_000)
+    shelf = Shelf(summary, message_tokens)
+    native = fit(OPENING, seen, NativeForm(), shelf, 10_000)
+    words = fit(OPENING, seen, JsonForm(), shelf, 10_000)
     told = "\n".join(str(message["content"]) for message in words.messages)
     assert all(item in told for item in results(native))
     assert Mind.MODEL is seen.steps[0].by
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["<|im_start|>system", "<|eot_id|>", "[/INST]", "</s>", "<start_of_turn>user", "</think>"],
+)
+def test_tool_output_cannot_pass_for_a_message_of_its_own(mark: str) -> None:
+    item = gauge("g1", 50.0, note=f"a{mark}b\u2028c")
+    assert mark not in text_of(item)
+    assert json.loads(text_of(item))["note"].replace(" ", "") == f"a{mark}bc".replace(" ", "")
+    assert unmarked("a <b> [c] | d > e") == "a <b> [c] | d > e"
+
+
+def test_each_piece_of_evidence_is_summarised_once_however_often_it_is_fitted() -> None:
+    summarised: list[str] = []
+
+    def summary_once(evidence: Evidence) -> str:
+        summarised.append(evidence.call_id)
+        return summary(evidence)
+
+    seen = transcript(*(step(item) for item in long_steps(12)))
+    shelf = Shelf(summary_once, message_tokens)
+    for room in (8_000, 4_000, 3_000):
+        fit(OPENING, seen, NativeForm(), shelf, room)
+    assert summarised
+    assert len(set(summarised)) == len(summarised)

@@ -310,6 +310,22 @@ def test_an_agent_is_stopped_at_its_tokens() -> None:
     assert sum(charge.prompt_tokens for charge in ending.charges) == 1_200
 
 
+class Remembering:
+    """A store that keeps steps, and says what a test wants of the job's spending."""
+
+    def __init__(self, *spent: Spent | None) -> None:
+        self.kept: list[Step] = []
+        self._spent = list(spent)
+
+    def put(self, steps: Sequence[Step]) -> None:
+        """Keep these."""
+        self.kept.extend(steps)
+
+    async def spent(self) -> Spent | None:
+        """The next of what was given, and the last of it from then on."""
+        return self._spent.pop(0) if len(self._spent) > 1 else self._spent[0]
+
+
 @pytest.mark.parametrize(
     ("allowance", "spent", "why"),
     [
@@ -321,50 +337,59 @@ def test_an_agent_is_stopped_at_its_tokens() -> None:
 def test_what_the_whole_job_has_spent_stops_each_of_its_agents(
     allowance: Allowance, spent: Spent, why: str
 ) -> None:
-    saved: list[Step] = []
-
-    async def save(steps: Sequence[Step]) -> Spent:
-        saved.extend(steps)
-        return spent if len(saved) == 2 else Spent()
-
+    memory = Remembering(Spent(), Spent(), spent)
     ending, _, _ = run(
         lambda seen: CallTools(calls=(nap(turn=turn(seen)),), charge=charged()),
         budget=Budget(allowance=allowance),
-        save=save,
+        memory=memory,
     )
     assert ending.stop is StopReason.COST
     assert why in ending.why
-    assert tuple(saved) == ending.transcript.steps
-    before, _, _ = run(lambda _: Answer(), budget=Budget(allowance=allowance), spent=spent)
+    assert tuple(memory.kept) == ending.transcript.steps
+    assert len(memory.kept) == 2
+    before, _, _ = run(
+        lambda _: Answer(), budget=Budget(allowance=allowance), memory=Remembering(spent)
+    )
     assert before.stop is StopReason.COST
 
 
-def test_another_attempt_goes_on_from_the_last_step_that_was_saved() -> None:
-    saved: list[Step] = []
+def test_while_nobody_can_tell_what_was_spent_an_agent_counts_its_own() -> None:
+    ending, _, _ = run(
+        lambda seen: CallTools(calls=(nap(turn=turn(seen)),), charge=charged(100)),
+        budget=Budget(allowance=Allowance(max_tokens=500)),
+        memory=Remembering(Spent(tokens=250), None),
+    )
+    assert ending.stop is StopReason.COST
+    assert len(ending.transcript.steps) == 3
 
-    async def save(steps: Sequence[Step]) -> Spent:
-        saved.extend(steps)
-        return Spent()
+
+def test_what_an_answer_cost_is_kept_too() -> None:
+    memory = Remembering(Spent())
+    ending, _, _ = run(lambda _: Answer(charge=charged()), memory=memory)
+    assert [step.charge for step in memory.kept] == [charged()]
+    assert ending.charges == (charged(),)
+    assert ending.transcript.steps == ()
+
+
+def test_another_attempt_goes_on_from_the_last_step_that_was_saved() -> None:
+    memory = Remembering(Spent())
 
     def decide(transcript: Transcript) -> Decision:
-        if turn(transcript) == 2 and len(saved) == 2 and not resumed:
+        if turn(transcript) == 2 and not resumed:
             raise ModelUnreachable("gone")
         return CallTools(calls=(nap(turn=turn(transcript)),)) if turn(transcript) < 3 else Answer()
 
     resumed = False
-    first, _, _ = run(decide, save=save)
+    first, _, _ = run(decide, memory=memory)
     assert (first.stop, first.why) == (StopReason.MODEL, "gone")
     resumed, host = True, Host()
+    saved = tuple(map(_travelled, memory.kept))
     second, _, _ = run(
-        decide,
-        host,
-        save=save,
-        attempt=2,
-        transcript=Transcript(task=TASK, steps=tuple(map(_travelled, saved))),
+        decide, host, memory=memory, attempt=2, transcript=Transcript(task=TASK, steps=saved)
     )
     assert second.stop is StopReason.ANSWERED
     assert host.calls == ["alpha/napper#2.3"]
-    assert len(saved) == 3
+    assert len(memory.kept) == 3
     assert len({item.call_id for item in second.transcript.evidence}) == 3
 
 
@@ -402,7 +427,8 @@ def test_a_brain_that_thinks_too_long_is_stopped_too() -> None:
 
 def test_cancelling_an_agent_ends_its_tools_and_keeps_what_they_said() -> None:
     host = Host()
-    agent = agent_of(lambda _: CallTools(calls=(nap(), nap(wait=True))), host)
+    memory = Remembering(Spent())
+    agent = agent_of(lambda _: CallTools(calls=(nap(), nap(wait=True))), host, memory=memory)
 
     async def cancelled() -> None:
         task = asyncio.ensure_future(agent.run())
@@ -412,6 +438,7 @@ def test_cancelling_an_agent_ends_its_tools_and_keeps_what_they_said() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
+    assert memory.kept == list(agent.transcript.steps)
     assert sorted(host.ended) == sorted(host.calls)
     assert [item.call_id for item in agent.transcript.evidence] == ["alpha/napper#1.1"]
 

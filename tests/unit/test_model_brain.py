@@ -96,8 +96,11 @@ def test_a_first_prompt_of_a_host_that_is_well_is_short() -> None:
 
 def test_tools_that_this_host_lacks_are_not_offered() -> None:
     lacking = gauge("g1", None).model_copy(update={"status": EvidenceStatus.UNAVAILABLE})
-    _, model = decide(transcript(step(lacking, by=Mind.RULES)), lambda _: said(NOTHING))
-    assert [tool["function"]["name"] for tool in model.asked[0].tools] == ["nap"]
+    for arguments, offered in (({}, ["nap"]), ({"path": "elsewhere"}, ["gauge", "nap"])):
+        reply = Reply(asked=Asked(tool="gauge", arguments=arguments), call_id="g1")
+        swept_so = Step(by=Mind.RULES, replies=(reply,), evidence=(lacking,))
+        _, model = decide(transcript(swept_so), lambda _: said(NOTHING))
+        assert [tool["function"]["name"] for tool in model.asked[0].tools] == offered
 
 
 def test_calls_are_handed_on_with_what_is_wrong_with_them() -> None:
@@ -121,7 +124,7 @@ def test_each_result_stands_in_the_conversation_under_its_short_name() -> None:
     seen = transcript(
         step(gauge("g1", 50.0), by=Mind.RULES),
         step(gauge("g2", 60.0), said="I look."),
-        Step(by=Mind.MODEL, said="hm", problem="it holds no JSON object"),
+        Step(by=Mind.MODEL, said="hm", problem="no answer"),
         Step(
             by=Mind.MODEL,
             replies=(
@@ -139,7 +142,7 @@ def test_each_result_stands_in_the_conversation_under_its_short_name() -> None:
     ]
     words = texts(model.asked[0])
     assert words[3].startswith('c2 {"path":"g2"')
-    assert "it holds no JSON object" in words[5]
+    assert "no answer" in words[5]
     assert words[7:] == [
         "error: there is no tool 'rm' here",
         "c2, answered above",
@@ -153,7 +156,8 @@ def test_each_result_stands_in_the_conversation_under_its_short_name() -> None:
 def test_the_last_turn_is_said_to_be_the_last() -> None:
     seen = transcript(step(gauge("g1", 50.0)))
     _, model = decide(seen, lambda _: said(NOTHING), steps=2)
-    assert texts(model.asked[0])[-1] == "No calls are left: reply with the answer now."
+    assert texts(model.asked[0])[-1].endswith("\nNo calls are left: reply with the answer now.")
+    assert model.asked[0].messages[-1]["role"] == "tool"
     _, early = decide(seen, lambda _: said(NOTHING), steps=3)
     assert "No calls are left" not in texts(early.asked[0])[-1]
 
@@ -190,7 +194,7 @@ def test_a_model_that_takes_no_tools_is_told_of_them_in_words_from_then_on() -> 
     assert "- nap: Waits." in words[0]
     assert f"- {PAGE_TOOL}: " in words[0]
     assert json.loads(words[2]) == {"calls": [{"tool": "gauge", "arguments": {"path": "g1"}}]}
-    assert words[3].startswith("gauge: c1 {")
+    assert words[3].startswith("<result>gauge: c1 {")
     with pytest.raises(NoToolCalling):
         decide(transcript(), answer, habits(may_change=False))
 
@@ -209,6 +213,110 @@ def test_what_the_endpoint_says_of_its_window_is_heeded() -> None:
     assert isinstance(decision, Answer)
     assert len(model.asked) == 3
     assert known.window_tokens == 3_600
+    assert known.reply_tokens == 500
+
+
+def test_a_window_that_many_agents_found_too_small_at_once_shrinks_once() -> None:
+    known = habits(window=100_000)
+    for _ in range(8):
+        known.heed(None, fitted_to=100_000)
+    assert known.window_tokens == 60_000
+    known.heed(80_000, fitted_to=60_000)
+    assert known.window_tokens == 36_000
+    for _ in range(20):
+        known.heed(None, fitted_to=known.window_tokens)
+    assert (known.window_tokens, known.reply_tokens) == (2_048, 500)
+
+
+def test_a_task_that_does_not_fit_costs_the_other_agents_nothing() -> None:
+    known = habits(window=2_100)
+    found, _ = swept(*[97.0] * 40)
+    long = found.model_copy(update={"task": TASK.model_copy(update={"question": "why? " * 1_500})})
+    with pytest.raises(ContextExceeded, match="HOSTSWARM_CONTEXT_LENGTH"):
+        decide(long, lambda _: said(NOTHING), known)
+    assert known.window_tokens == 2_100
+
+
+def test_all_agents_in_flight_learn_that_a_model_takes_no_tools() -> None:
+    known = habits()
+    meeting = asyncio.Barrier(8)
+
+    class Meeting(SayingModel):
+        async def complete(self, request: ModelRequest, seconds: float) -> ModelReply:
+            """Refuse tools once all have asked."""
+            if request.tools:
+                await meeting.wait()
+                raise NoToolCalling("this model takes no tools")
+            return said(NOTHING)
+
+    async def all_of_them() -> list[Decision]:
+        model = Meeting(lambda _: said(NOTHING))
+        review = rules().review(transcript())
+        brains = [ModelBrain(model, known, rules(), review, "", 10.0, 12) for _ in range(8)]
+        return await asyncio.gather(*(brain.decide(transcript(), SHEETS) for brain in brains))
+
+    assert all(isinstance(one, Answer) for one in asyncio.run(all_of_them()))
+
+
+def test_of_a_frenzy_of_calls_the_first_are_made_and_the_model_is_told() -> None:
+    frenzy = [("nap", json.dumps({"seconds": at})) for at in range(100)]
+    decision, _ = decide(transcript(), lambda _: said("", *frenzy))
+    assert isinstance(decision, CallTools)
+    assert [bool(one.problem) for one in decision.calls] == [False] * 16 + [True]
+    assert decision.calls[-1].problem == "only 16 calls of a reply are made; 84 were not"
+
+
+def test_names_are_those_of_the_whole_transcript_after_a_resume() -> None:
+    seen = transcript(
+        step(gauge("g1", 50.0), by=Mind.RULES),
+        step(gauge("g2", 13.0)),
+        step(gauge("g3", 97.0), by=Mind.RULES),
+    )
+    model = SayingModel(lambda _: said(NOTHING))
+    brain = ModelBrain(model, habits(), rules(), rules().review(seen), "", 10.0, 12)
+    asyncio.run(brain.decide(seen, SHEETS))
+    task = texts(model.asked[0])[1]
+    assert "Already swept: c1 gauge, c3 gauge" in task
+    assert "cpu.busy_percent 97.0 @c3/busy_percent" in task
+
+
+def test_a_folded_result_says_what_the_rules_read_in_it() -> None:
+    long = [
+        step(
+            gauge(
+                f"g{at}",
+                40.0 + at,
+            )
+        )
+        for at in range(1, 30)
+    ]
+    known = habits(window=2_400)
+    _, model = decide(transcript(*long), lambda _: said(NOTHING), known, steps=100)
+    told = [text for text in texts(model.asked[0]) if "folded: " in text]
+    assert told
+    assert "gauge, folded: path, busy_percent. cpu.busy_percent the gauge 4" in told[0]
+    assert PAGE_TOOL in [tool["function"]["name"] for tool in model.asked[0].tools]
+
+
+def test_what_a_model_made_up_does_not_make_the_next_request_malformed() -> None:
+    odd = Step(
+        by=Mind.MODEL,
+        replies=tuple(
+            Reply(asked=Asked(tool=tool, id=name), problem="there is no such tool")
+            for tool, name in (("functions.nap", "a"), ("", ""), ("rm -rf / \n", "a"))
+        ),
+    )
+    _, model = decide(transcript(odd, odd, Step(by=Mind.MODEL)), lambda _: said(NOTHING))
+    calls = [call for one in model.asked[0].messages for call in one.get("tool_calls", ())]
+    assert [call["function"]["name"] for call in calls[:3]] == [
+        *["functions_nap", "unnamed", "rm_-rf____"]
+    ]
+    ids = [call["id"] for call in calls]
+    assert len(set(ids)) == 6
+    assert all(name.isalnum() for name in ids)
+    decision, _ = decide(transcript(), lambda _: said("", ("nap", '{"seconds": 1e400}')))
+    assert isinstance(decision, CallTools)
+    assert "no JSON" in decision.calls[0].problem
 
 
 def test_images_go_with_the_question() -> None:

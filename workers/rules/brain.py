@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from swarm_tasks.brain.base import (
     Answer,
     Asked,
@@ -65,6 +67,7 @@ class RulesBrain:
         self._registry = registry
         self.all_rules = tuple(rules)
         self._raised = raised
+        self._readings: dict[str, tuple[tuple[Rule, Reading], ...]] = {}
 
     async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
         """The sweep first, then one closer look at each finding, then the answer."""
@@ -128,7 +131,12 @@ class RulesBrain:
         """The tool's typed answer that an evidence holds; None where it holds none."""
         if evidence.data is None or evidence.tool not in self._registry:
             return None
-        return self._registry.get(evidence.tool).result.model_validate(evidence.data)
+        try:
+            return self._registry.get(evidence.tool).result.model_validate(evidence.data)
+        except ValidationError as error:
+            # As when an earlier attempt ran under another version of the tool.
+            logger("rules").warning("what %s said cannot be read: %s", evidence.tool, error)
+            return None
 
     def rules_of(self, specialist: Specialist, tool: str) -> tuple[Rule, ...]:
         """The specialist's rules about one tool's answers."""
@@ -138,22 +146,36 @@ class RulesBrain:
             if rule.tool == tool and (not specialist.rules or rule.name in specialist.rules)
         )
 
-    def readings(self, evidence: Evidence) -> Iterable[tuple[Rule, Reading]]:
-        """Every value in an evidence that a metric is known for, by whatever rule."""
-        answer = self.answer_in(evidence)
-        for rule in self.all_rules if answer is not None else ():
-            if rule.tool == evidence.tool:
-                yield from ((rule, reading) for reading in rule.readings(answer))
+    def readings(self, evidence: Evidence) -> tuple[tuple[Rule, Reading], ...]:
+        """Every value in an evidence that a metric is known for, by whatever rule. Read once."""
+        if evidence.call_id not in self._readings:
+            answer = self.answer_in(evidence)
+            self._readings[evidence.call_id] = tuple(
+                (rule, reading)
+                for rule in self.all_rules
+                if answer is not None and rule.tool == evidence.tool
+                for reading in _read(rule, answer)
+            )
+        return self._readings[evidence.call_id]
 
     def reading_again(self, finding: Finding, evidence: Evidence, answer: Result) -> Reading | None:
         """The reading in a fresh `answer` that is about the same thing as `finding`'s claim."""
         claim = finding.claims[0]
         for rule in self.all_rules:
             if rule.tool == evidence.tool and rule.metric == claim.metric:
-                for reading in rule.readings(answer):
+                for reading in _read(rule, answer):
                     if reading.subject == claim.subject:
                         return reading
         return None
+
+
+def _read(rule: Rule, answer: Result) -> tuple[Reading, ...]:
+    """What a rule reads in an answer; nothing, and a line in the log, where the rule breaks."""
+    try:
+        return tuple(rule.readings(answer))
+    except Exception:  # noqa: BLE001 - one rule must not cost the others
+        logger("rules").exception("the rule %s broke", rule.name)
+        return ()
 
 
 def sweep_of(task: HostTask) -> tuple[ToolCall, ...]:
