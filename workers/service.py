@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import resource
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
@@ -50,6 +51,9 @@ SAMPLE_GROUP = f"{TOOL_GROUP}sample"
 
 PATIENCE_SECONDS = 60.0
 """How long a part that is done waits for a store that is away."""
+
+FILES_BESIDE = 512
+FILES_PER_AGENT = 4
 
 T = TypeVar("T")
 
@@ -99,6 +103,7 @@ class HostService:
 
     def ready(self) -> None:
         """Join the fleet."""
+        make_room(self.settings.agents)
         self._heart.start()
         logger("worker").info("%s is up with %d tools", self.settings.host, len(self.facts.tools))
 
@@ -288,6 +293,19 @@ class HostService:
             if name in self._registry:
                 work = self._investigator.outcome(ToolCall(tool=name))
                 self._runtime.start(SAMPLE_GROUP, work)
+
+
+def make_room(agents: int) -> None:
+    """Let this process open as many files as its agents may need at the same time.
+
+    Each has a connection to a model and, while a tool runs, its pipes. The soft limit is a guard
+    for programs that use select(2), which this one does not; see setrlimit(2).
+    """
+    wanted = FILES_BESIDE + FILES_PER_AGENT * agents
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def make_service(app: Celery, settings: Settings | None = None) -> HostService:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-"""What acts on a terminal or a page without being seen: control characters, escapes, bidi
-overrides, zero-width characters, lone surrogates and tags. Line ends and tabs are not here."""
+from swarm_tasks.unseen import UNSEEN
 
 
 def clean(text: str) -> str:
