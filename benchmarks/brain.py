@@ -134,7 +134,10 @@ def turns(first_seconds: float | None = None, seconds: float = LATENCY_SECONDS) 
 def script_of(*said: Turn) -> Script:
     """These turns for the hosts' agents; control is told nothing."""
     return Script(
-        roles=(role("worker", r"\Ahost-", *said), role("control", None, says("All is calm.")))
+        roles=(
+            role("worker", r"\Ahost-", *said),
+            role("control", None, says("All the meters of this fleet are calm.")),
+        )
     )
 
 
