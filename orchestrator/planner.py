@@ -202,7 +202,7 @@ class Asking:
         Raises:
             ModelError: There is no room for it.
         """
-        reply_tokens = min(self.settings.max_reply_tokens, window // 4)
+        reply_tokens = min(self.settings.max_reply_tokens_of(Tier.ORCHESTRATOR), window // 4)
         taken = count(SYSTEM) + sum(count(str(one["content"])) for one in more)
         taken += MESSAGE_TOKENS * (2 + len(more)) + IMAGE_TOKENS * len(self.images)
         room = int(MARGIN * window) - reply_tokens - taken

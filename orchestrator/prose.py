@@ -214,7 +214,7 @@ class _Teller:
         """The words of a model that reads `window` tokens at once."""
         head = head_of(self.report, self.facts)
         lines: Sequence[str] = lines_of(self.report, self.facts)
-        reply_tokens = min(self.settings.max_reply_tokens, window // 4)
+        reply_tokens = min(self.settings.max_reply_tokens_of(Tier.ORCHESTRATOR), window // 4)
         room = int(window * MARGIN) - reply_tokens - count(PROSE_ORDERS) - count(head)
         groups = packed(lines, max(room, LEAST_ROOM_TOKENS))
         asker = _Asker(self, model, head, reply_tokens, seconds)

@@ -63,7 +63,9 @@ class Settings(BaseSettings):
         fallback_models: Tried in turn by litellm where `model` fails; with a router, that is its.
         context_length: Tokens that the worker's model takes; None asks the endpoint.
         orchestrator_context_length: The same for the orchestrator's model.
-        max_reply_tokens: The longest reply of a model.
+        max_reply_tokens: The longest reply of the worker's model.
+        orchestrator_max_reply_tokens: The same for the orchestrator's; None takes the worker's.
+            A model that thinks aloud needs more.
         model_timeout_seconds: How long one reply may take, tries again included.
         tool_calling: How tools are offered: `native`, as `json` in the prompt, or `auto`, which
             tries native first.
@@ -109,6 +111,7 @@ class Settings(BaseSettings):
     context_length: int | None = Field(default=None, ge=2048)
     orchestrator_context_length: int | None = Field(default=None, ge=2048)
     max_reply_tokens: int = Field(default=2048, ge=64, le=128_000)
+    orchestrator_max_reply_tokens: int | None = Field(default=None, ge=64, le=128_000)
     model_timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
     tool_calling: Literal["auto", "native", "json"] = "auto"
     agent_steps: int = Field(default=12, ge=1, le=100)
@@ -189,6 +192,11 @@ class Settings(BaseSettings):
         """The window that is set for a tier's model, in tokens."""
         own = self.orchestrator_context_length if tier is Tier.ORCHESTRATOR else None
         return own or self.context_length
+
+    def max_reply_tokens_of(self, tier: Tier) -> int:
+        """The longest reply of a tier's model, in tokens."""
+        own = self.orchestrator_max_reply_tokens if tier is Tier.ORCHESTRATOR else None
+        return own or self.max_reply_tokens
 
     @property
     def all_specialists(self) -> dict[str, Specialist]:

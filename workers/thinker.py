@@ -82,7 +82,7 @@ class Thinker:
             if self._habits is None:
                 self._habits = Habits(
                     window_tokens=window or DEFAULT_WINDOW_TOKENS,
-                    max_reply_tokens=settings.max_reply_tokens,
+                    max_reply_tokens=settings.max_reply_tokens_of(model.tier),
                     json_calls=settings.tool_calling == "json",
                     may_change=settings.tool_calling == "auto",
                 )

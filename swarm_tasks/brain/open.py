@@ -6,6 +6,8 @@ from swarm_tasks.brain.model import Model
 from swarm_tasks.config import Settings
 from swarm_tasks.models.charge import Tier
 
+HURRIED_ROUNDS = 3
+
 
 def open_model(settings: Settings, tier: Tier) -> Model | None:
     """The model of a tier, or None where the settings name none.
@@ -17,9 +19,13 @@ def open_model(settings: Settings, tier: Tier) -> Model | None:
         SettingsError: The way that is set cannot be taken, such as litellm not being installed.
     """
     if settings.router_url:
+        from swarm_tasks.brain.retry import Patience
         from swarm_tasks.brain.router import RouterModel
 
-        return RouterModel(settings, tier)
+        # For a plan or a summary somebody waits, and there is a good answer without: a router
+        # that is down is not tried for as long as an agent tries it.
+        hurried = Patience(rounds=HURRIED_ROUNDS) if tier is Tier.ORCHESTRATOR else None
+        return RouterModel(settings, tier, hurried)
     if settings.model is not None:
         from swarm_tasks.brain.direct import DirectModel
 
