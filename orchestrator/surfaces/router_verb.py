@@ -48,13 +48,13 @@ def router_argv(config: Path, host: str, port: int) -> list[str]:
 
 
 def router_environment(
-    settings: Settings, given: Mapping[str, str], host: str, *, shipped: bool
+    settings: Settings, given: Mapping[str, str], host: str, *, tiers: bool
 ) -> dict[str, str]:
     """The proxy's whole environment.
 
     Args:
         given: This process's environment.
-        shipped: Whether it reads the configuration that comes with hostswarm.
+        tiers: Whether its configuration asks for the models that ROUTER_* variables name.
 
     Raises:
         SettingsError: No model is named, a file of a secret or of keys cannot be read, or it
@@ -73,8 +73,7 @@ def router_environment(
                 f"set {SHARED_KEY}_FILE or {KEYS_FILE}, see docs/router.md",
             )
         environment[KEYLESS] = "true"
-    # A configuration of one's own is often a copy of ours.
-    if shipped or environment.get("ROUTER_WORKER_MODEL"):
+    if tiers:
         _fill_in(environment)
     # LiteLLM does not start without one. Where none is set, nobody knows it.
     environment.setdefault(MASTER_KEY, f"sk-{secrets.token_hex(32)}")
@@ -90,19 +89,23 @@ def run_router(settings: Settings, config: Path | None, host: str, port: int) ->
     """
     if find_spec("litellm") is None or find_spec("fastapi") is None:
         raise UsageError("LiteLLM Proxy is not installed", "pip install 'hostswarm[router]'")
-    if config is not None and not config.is_file():
-        raise SettingsError(f"there is no file {config}", "check --config-file")
-    shipped = config is None
-    environment = router_environment(settings, os.environ, host, shipped=shipped)
-    argv = router_argv(SHIPPED if config is None else config, host, port)
+    config = config or SHIPPED
+    try:
+        text = config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{config} cannot be read: {error}", "check --config-file") from None
+    # One of one's own is often a copy of ours.
+    tiers = "os.environ/ROUTER_WORKER_MODEL" in text
+    environment = router_environment(settings, os.environ, host, tiers=tiers)
+    argv = router_argv(config, host, port)
     shown = f"[{host}]" if ":" in host else host
-    sys.stdout.write(f"Hosts reach it with HOSTSWARM_ROUTER_URL=http://{shown}:{port}\n")
+    sys.stdout.write(f"The router listens on http://{shown}:{port} in a few seconds.\n")
     sys.stdout.flush()
     os.execve(argv[0], argv, environment)  # noqa: S606 - argv is ours, and no shell is wanted
 
 
 def _fill_in(environment: dict[str, str]) -> None:
-    """What the shipped configuration asks for and is not set: as the deployment before it, and an
+    """What our configuration asks for and is not set: as the deployment before it, and an
     orchestrator's as the worker's of the same number.
 
     A model and its endpoint belong together: where one names a model of its own, its base URL and
@@ -134,7 +137,8 @@ def _secrets(given: Mapping[str, str]) -> dict[str, str]:
     Raises:
         SettingsError: Such a file cannot be read.
     """
-    environment = dict(given)
+    # To LiteLLM a variable that is empty is an empty value, such as a base URL.
+    environment = {name: value for name, value in given.items() if value}
     for name, path in given.items():
         variable = name.removesuffix("_FILE")
         if variable != MASTER_KEY and not variable.endswith("_API_KEY"):

@@ -8,19 +8,20 @@ import pytest
 from pydantic import SecretStr
 
 from orchestrator.router.admission import KEYLESS, MASTER_KEY, SHARED_KEY
-from orchestrator.surfaces.router_verb import router_environment, run_router
+from orchestrator.surfaces import router_verb
+from orchestrator.surfaces.router_verb import SHIPPED, router_environment, run_router
 from swarm_tasks.config import Settings
-from swarm_tasks.errors import SettingsError
+from swarm_tasks.errors import SettingsError, UsageError
 
 HERE = "127.0.0.1"
 NAMED = {"ROUTER_WORKER_MODEL": "openai/small", "ROUTER_WORKER_API_KEY": "sk-provider"}
 
 
 def environment(
-    given: dict[str, str], host: str = HERE, *, key: str | None = None, shipped: bool = True
+    given: dict[str, str], host: str = HERE, *, key: str | None = None, tiers: bool = True
 ) -> dict[str, str]:
     settings = Settings(router_key=None if key is None else SecretStr(key))
-    return router_environment(settings, given, host, shipped=shipped)
+    return router_environment(settings, given, host, tiers=tiers)
 
 
 def test_what_is_not_set_is_as_the_deployment_before_it() -> None:
@@ -41,16 +42,16 @@ def test_what_is_not_set_is_as_the_deployment_before_it() -> None:
 def test_a_router_without_a_model_says_which_variable_is_missing() -> None:
     with pytest.raises(SettingsError, match="ROUTER_WORKER_MODEL"):
         environment({})
-    environment({}, shipped=False)  # a configuration of one's own may name others
+    environment({}, tiers=False)  # a configuration of one's own may name others
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "router.example"])
 def test_other_machines_are_let_in_with_a_key_only(host: str, tmp_path: Path) -> None:
-    for shipped in (True, False):
+    for tiers in (True, False):
         with pytest.raises(SettingsError, match="every machine that can reach it"):
-            environment(NAMED, host, shipped=shipped)
+            environment(NAMED, host, tiers=tiers)
         with pytest.raises(SettingsError, match="every machine that can reach it"):
-            environment({**NAMED, KEYLESS: "true"}, host, key="", shipped=shipped)
+            environment({**NAMED, KEYLESS: "true"}, host, key="", tiers=tiers)
     assert environment(NAMED, host, key="sk-fleet")[SHARED_KEY] == "sk-fleet"
     environment({**NAMED, MASTER_KEY: "sk-master"}, host)
     (tmp_path / "keys").touch()
@@ -96,7 +97,28 @@ def test_nothing_is_fetched_when_it_starts_unless_somebody_says_so() -> None:
     assert environment(wanted)["LITELLM_LOCAL_MODEL_COST_MAP"] == "False"
 
 
+def test_a_variable_that_is_empty_is_not_set() -> None:
+    found = environment({**NAMED, "ROUTER_WORKER_API_BASE": "", "ROUTER_WORKER_2_MODEL": ""})
+    assert "ROUTER_WORKER_API_BASE" not in found
+    assert found["ROUTER_WORKER_2_MODEL"] == "openai/small"
+
+
+def test_a_configuration_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(router_verb, "find_spec", bool)
+    with pytest.raises(SettingsError, match=r"none\.yaml cannot be read"):
+        run_router(Settings(), tmp_path / "none.yaml", HERE, 4000)
+    (tmp_path / "copy.yaml").write_bytes(SHIPPED.read_bytes())
+    monkeypatch.delenv("ROUTER_WORKER_MODEL", raising=False)
+    with pytest.raises(SettingsError, match="ROUTER_WORKER_MODEL"):
+        run_router(Settings(), tmp_path / "copy.yaml", HERE, 4000)
+
+
 def test_without_the_extra_the_remedy_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.surfaces.router_verb.find_spec", lambda _name: None)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
-    with pytest.raises(Exception, match=r"hostswarm\[router\]"):
+    def nothing(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr(router_verb, "find_spec", nothing)
+    with pytest.raises(UsageError, match=r"hostswarm\[router\]"):
         run_router(Settings(), None, HERE, 4000)
