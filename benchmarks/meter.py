@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic import Field
-
 from workers.rules.rule import Reading, Rule
 from workers.tools.access import Access
 from workers.tools.spec import Arguments, Result, Tool, every_platform
@@ -14,7 +12,7 @@ from workers.tools.spec import Arguments, Result, Tool, every_platform
 class MeterArguments(Arguments):
     """Which one."""
 
-    number: int = Field(ge=0, le=9)
+    number: int
 
 
 class Meter(Result):

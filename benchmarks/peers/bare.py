@@ -54,7 +54,10 @@ def main() -> None:
             open_session.append(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         await one(told, open_session[0])
 
-    run_async(told, task)
+    async def close() -> None:
+        await open_session[0].close()
+
+    run_async(told, task, close)
 
 
 if __name__ == "__main__":

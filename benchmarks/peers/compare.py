@@ -18,6 +18,7 @@ from benchmarks.brain import (
     KILOBYTE,
     LARGE,
     MIDDLE,
+    MOST_TOKENS,
     SCALES,
     SMALL,
     Opening,
@@ -194,7 +195,8 @@ def rows(found: Runs, prompts: Mapping[str, list[dict[str, Any]]]) -> Iterator[F
         yield Figure(f"memory at rest: {name}", "MB", rest, None, 0)
     counted = public_tokens([prompts[name] for name in names])
     for name, tokens in zip(names, counted, strict=True):
-        yield Figure(f"prompt tokens a task, cl100k_base: {name}", "", [tokens], None, 0)
+        most = MOST_TOKENS if name == OURS else None
+        yield Figure(f"prompt tokens a task, cl100k_base: {name}", "", [tokens], most, 0)
 
 
 def public_tokens(tasks: Sequence[list[dict[str, Any]]]) -> list[int]:

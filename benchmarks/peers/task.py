@@ -70,7 +70,15 @@ def brief() -> Brief:
     return Brief(**json.loads(sys.argv[1]))
 
 
-def run_async(told: Brief, one: Callable[[], Awaitable[object]]) -> None:
+async def nothing() -> None:
+    """What there is to close at the end, where a framework sees to it."""
+
+
+def run_async(
+    told: Brief,
+    one: Callable[[], Awaitable[object]],
+    close: Callable[[], Awaitable[object]] = nothing,
+) -> None:
     """Measure tasks that are coroutines."""
 
     async def bounded(gate: asyncio.Semaphore) -> None:
@@ -83,6 +91,7 @@ def run_async(told: Brief, one: Callable[[], Awaitable[object]]) -> None:
         with Watch() as watch:
             await asyncio.gather(*(bounded(gate) for _ in range(told.tasks)))
         watch.print()
+        await close()
 
     asyncio.run(all_of_them())
 
