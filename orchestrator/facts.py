@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.render.claims import claim_digits
 from orchestrator.render.names import has_digit, names_in
-from orchestrator.render.numbers import Facts, settle
+from orchestrator.render.numbers import Facts, Settled, settle
 from orchestrator.render.quantities import Measurements
 from orchestrator.render.values import value_text
 from orchestrator.render.words import cut_words
@@ -26,6 +26,9 @@ ANSWER_CHARACTERS = 2_000
 EXPLANATION_CHARACTERS = 1_000
 TITLE_CHARACTERS = 200
 """The longest words of an agent's model that a report takes."""
+
+COUNTED_WELL = re.compile(r"[^:]+: \d+ checked")
+"""What the rules rule out, with how many they looked at."""
 
 STATUS = re.compile(r"\bstatus (\d{3})\b")
 
@@ -87,12 +90,18 @@ def settled_words(part: HostReport) -> tuple[HostReport, int]:
         settled, gone = _settled_finding(finding, part)
         findings.append(settled)
         removed += gone
-    answer = settle(part.answer, _facts_of_part(part))
+    facts = _facts_of_part(part)
+    answer = settle(part.answer, facts)
+    well = [
+        Settled(text) if COUNTED_WELL.fullmatch(text) else settle(text, facts)
+        for text in part.ruled_out
+    ]
     changed = {
         "findings": tuple(findings),
         "answer": cut_words(answer.text, ANSWER_CHARACTERS),
+        "ruled_out": tuple(cut_words(one.text, TITLE_CHARACTERS) for one in well),
     }
-    return part.model_copy(update=changed), removed + answer.removed
+    return part.model_copy(update=changed), removed + sum(one.removed for one in (answer, *well))
 
 
 def _spoken(finding: Finding) -> bool:
@@ -130,9 +139,8 @@ def _facts_of_finding(finding: Finding, part: HostReport, digits: bool) -> Facts
 
 def _facts_of_part(part: HostReport) -> Facts:
     """What an agent's answer may speak of."""
-    if not part.answer:
-        return Facts()
-    said = _text_of(part.evidence) if has_digit(part.answer) else ""
+    digits = any(map(has_digit, (part.answer, *part.ruled_out)))
+    said = _text_of(part.evidence) if digits else ""
     known = measures()
     values: list[tuple[JsonScalar | None, str]] = [
         (one.value, known[one.metric].unit) for one in part.measured if one.metric in known

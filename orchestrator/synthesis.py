@@ -57,7 +57,9 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
     """The report of a job whose parts are all closed. Its summary is made from counts."""
     settled = [settled_words(part) for part in parts]
     parts = [part for part, _ in settled]
-    hosts = tuple(_host_line(host, group, around) for host, group in _by_host(job, parts).items())
+    hosts = tuple(
+        _host_line(host, group, job, around) for host, group in _by_host(job, parts).items()
+    )
     coverage = _coverage(job, hosts)
     findings = _findings(parts)
     across = look_across(
@@ -157,7 +159,7 @@ def _by_host(job: Job, parts: Sequence[HostReport]) -> dict[str, list[HostReport
     return groups
 
 
-def _host_line(host: str, parts: Sequence[HostReport], around: Circumstances) -> HostLine:
+def _host_line(host: str, parts: Sequence[HostReport], job: Job, around: Circumstances) -> HostLine:
     """A host is dark if any part found it so, answered only if every part answered."""
     statuses = {part.status for part in parts}
     if not parts or HostStatus.DARK in statuses:
@@ -183,11 +185,11 @@ def _host_line(host: str, parts: Sequence[HostReport], around: Circumstances) ->
         last_seen=(around.last_seen or {}).get(host),
         role=around.peers.roles.get(host, ""),
         usage=usage,
-        parts=tuple(_part_line(part) for part in parts),
+        parts=tuple(_part_line(part, job.question) for part in parts),
     )
 
 
-def _part_line(part: HostReport) -> PartLine:
+def _part_line(part: HostReport, question: str) -> PartLine:
     return PartLine(
         specialist=part.specialist,
         status=part.status,
@@ -198,7 +200,7 @@ def _part_line(part: HostReport) -> PartLine:
         tool_calls=part.usage.tool_calls,
         ruled_out=part.ruled_out,
         not_seen=part.not_seen,
-        question=part.question,
+        question="" if part.question == question else part.question,
         answer=part.answer,
         degraded=part.degraded,
         usage=part.usage,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.across.scene import gravest, hosts_of, ids_of
+from orchestrator.render.claims import plain_advice
 from swarm_tasks.models.across import Action, Cause, Pattern
 from swarm_tasks.models.finding import Finding, Severity
-
-DETAIL = re.compile(r" \([^()]*(?:\([^()]*\)[^()]*)*\)\Z")
-"""What the rules add to an advice of what they saw on one host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,14 @@ def order_actions(
             settled |= {*own}
             why = f"{cause.title}: {cause.why}"
             steps.append(
-                _Step(_plain(cause.advice), why, cause.severity, cause.hosts, own, cause=cause.id)
+                _Step(
+                    plain_advice(cause.advice),
+                    why,
+                    cause.severity,
+                    cause.hosts,
+                    own,
+                    cause=cause.id,
+                )
             )
     for pattern in patterns:
         same = [by_id[one] for one in pattern.findings if one not in settled]
@@ -74,7 +78,7 @@ def order_actions(
 
 def _step_of(same: Sequence[Finding], subject: str, pattern: str) -> _Step:
     """The step for findings of one kind."""
-    advices = list(dict.fromkeys(_plain(one.advice) for one in same if one.advice))
+    advices = list(dict.fromkeys(plain_advice(one.advice) for one in same if one.advice))
     severity = gravest(same)
     first = next(one for one in same if one.severity is severity)
     return _Step(
@@ -96,11 +100,6 @@ def _for_the_dark(dark: Collection[str]) -> _Step:
         hosts=tuple(sorted(dark)),
         findings=(),
     )
-
-
-def _plain(advice: str) -> str:
-    """An advice without what it says of one host."""
-    return DETAIL.sub("", advice.strip())
 
 
 def _ranked(steps: list[_Step], causes: Sequence[Cause]) -> tuple[Action, ...]:

@@ -144,7 +144,7 @@ def _same_packages(scene: Scene, same: Sequence[Finding]) -> str:
         return ""
     more = len(common) - NAMED_PACKAGES
     named = ", ".join(common[:NAMED_PACKAGES]) + (f" and {more} more" if more > 0 else "")
-    return f"all {len(hosts_of(same))} hosts lack {named}"
+    return f"{_counted(hosts_of(same))} lack the same: {named}"
 
 
 def _packages(scene: Scene, finding: Finding) -> set[str]:

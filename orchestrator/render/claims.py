@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from orchestrator.render.values import duration_text, value_text
+from orchestrator.render.values import COUNTED, duration_text, value_text
 from orchestrator.render.words import one_line, shorten
 from swarm_tasks.measures import measures
+from swarm_tasks.models.across import Outlier
 from swarm_tasks.models.finding import Claim, Verdict
 
 SIGNS = {">=": "≥", "<=": "≤", ">": ">", "<": "<", "==": "=", "!=": "≠"}
@@ -42,6 +45,10 @@ PHRASES = {
 """How a value of a metric reads; a metric that is not here reads as its meaning and the value."""
 
 
+DETAIL = re.compile(r" \([^()]*(?:\([^()]*\)[^()]*)*\)\Z")
+"""What the rules add to an advice of what they saw on one host."""
+
+
 def observed_text(claim: Claim, digits: int = 1) -> str:
     """What was measured, as a phrase: `97.3 % used`, `expired 2 d ago`."""
     left = claim.observed
@@ -52,6 +59,48 @@ def observed_text(claim: Claim, digits: int = 1) -> str:
         return PHRASES[claim.metric].format(value)
     known = measures().get(claim.metric)
     return f"{known.meaning if known else one_line(claim.metric)}: {value}"
+
+
+def spread_text(claims: Sequence[Claim]) -> str:
+    """What was measured of one metric in several places: `82 % to 97.3 % used (limit ≥ 80 %)`."""
+    first = claims[0]
+    if any(claim.metric != first.metric or claim.unit != first.unit for claim in claims):
+        return ""
+    if any(isinstance(claim.observed, str) for claim in claims):
+        counts = Counter(observed_text(claim) for claim in claims)
+        several = len(counts) > 1
+        return "; ".join(
+            f"{said} ({count:,})" if several else said for said, count in counts.most_common(3)
+        )
+    digits = max(map(claim_digits, claims))
+    low = min(claims, key=lambda claim: float(claim.observed))
+    high = max(claims, key=lambda claim: float(claim.observed))
+    values = [value_text(claim.observed, claim.unit, digits) for claim in (low, high)]
+    if first.unit in COUNTED and values[0] != values[1]:
+        values[0] = values[0].partition(" ")[0]
+    limits = list(dict.fromkeys(limit_text(claim, digits) for claim in claims))
+    limit = f" ({limits[0]})" if len(limits) == 1 and limits[0] else ""
+    if values[0] == values[1]:
+        return f"{observed_text(low, digits)}{limit}"
+    if first.metric not in PHRASES or float(low.observed) < 0:
+        return f"{observed_text(low, digits)} to {values[1]}{limit}"
+    return f"{PHRASES[first.metric].format(' to '.join(values))}{limit}"
+
+
+def checks_text(claims: Sequence[Claim]) -> str:
+    """How several claims were checked: `38 verified, 2 measured once`."""
+    names = {
+        Verdict.VERIFIED: "verified",
+        Verdict.UNVERIFIABLE: "measured once",
+        Verdict.STALE: "stale",
+        Verdict.REFUTED: "refuted",
+        Verdict.UNSUPPORTED: "unsupported",
+    }
+    counts = Counter(claim.verdict for claim in claims)
+    if len(counts) == 1:
+        (verdict,) = counts
+        return f"all {names[verdict]}" if len(claims) > 1 else names[verdict]
+    return ", ".join(f"{counts[one]:,} {name}" for one, name in names.items() if counts[one])
 
 
 def limit_text(claim: Claim, digits: int = 1) -> str:
@@ -105,3 +154,21 @@ def call_text(tool: str, arguments: Mapping[str, object], limit: int = 200) -> s
         if value not in (None, [], ())
     )
     return shorten(one_line(f"{tool}({', '.join(given)})"), limit)
+
+
+def plain_advice(advice: str) -> str:
+    """An advice without what the rules add to it of one host, in parentheses at its end."""
+    return DETAIL.sub("", advice.strip())
+
+
+def outlier_text(outlier: Outlier) -> str:
+    """How a host is unlike its peers: `physical memory: 70 % used, where the median of 12 hosts of
+    role web is 20 %`."""
+    known = measures().get(outlier.metric)
+    value = value_text(outlier.value, outlier.unit)
+    phrase = PHRASES.get(outlier.metric)
+    meaning = known.meaning if known else one_line(outlier.metric)
+    said = phrase.format(value) if phrase else f"{meaning}: {value}"
+    usual = value_text(outlier.median, outlier.unit)
+    peers = f"{outlier.peers:,} {one_line(outlier.group)}"
+    return f"{one_line(outlier.subject)}: {said}, where the median of {peers} is {usual}"

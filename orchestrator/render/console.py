@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.render import bill, claims, coverage, tally, values, words
+from orchestrator.render import bill, claims, coverage, degraded, tally, values, words
+from orchestrator.render.tally import Entry
+from orchestrator.render.terminal import Page
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Claim, Finding, Severity, Verdict
 from swarm_tasks.models.report import HostStatus, Report
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-WIDEST = 110
-"""Columns beyond which prose is no longer read with ease, however wide the terminal."""
 
 LISTED = 10
 """How many hosts or blind spots are listed before the rest is counted."""
@@ -28,61 +26,13 @@ STYLES = {
     Severity.WARNING: "bold yellow",
     Severity.INFO: "bold blue",
 }
+ANSWER_CHARACTERS = 240
+"""How much of an agent's answer is shown; the page and `show` have all of it."""
+
+NAMED = 6
+"""How many hosts of a pattern are named."""
+
 CHECKED = {Verdict.VERIFIED: "verified", Verdict.UNVERIFIABLE: "measured once"}
-PLAIN = str.maketrans(
-    {"≥": ">=", "≤": "<=", "≠": "!=", "−": "-", "–": "-", "…": "...", "·": "-", "→": "->"}
-)
-"""Our own signs for a terminal that has nothing but ASCII."""
-
-Piece = str | tuple[str, str]
-"""Text, or text and its style."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Where the report is written. Every text passes `say`, which lets nothing act unseen."""
-
-    console: Console
-
-    @property
-    def width(self) -> int:
-        """Columns of a line."""
-        return min(self.console.width, WIDEST)
-
-    def say(
-        self, *pieces: Piece, indent: int = 0, hang: int = 0, label: tuple[str, str] = ("", "")
-    ) -> None:
-        """Write one paragraph; no piece is read as markup.
-
-        Args:
-            indent: Columns before every line.
-            hang: Columns more before each line but the first.
-            label: Our own word and its style, in the first line's indent.
-        """
-        # Imported here: a verb that prints no report should not wait for it.
-        from rich.text import Text
-
-        paragraph = Text()
-        for piece in pieces:
-            said, style = (piece, "") if isinstance(piece, str) else piece
-            paragraph.append(self._printable(said), style)
-        width = max(self.width - indent - hang, 20)
-        for index, line in enumerate(paragraph.wrap(self.console, width)):
-            line.rstrip()
-            left = Text(" " * (indent + hang)) if index else Text(*label)
-            if line:
-                left.pad_right(indent - len(left))
-            self.console.print(left.append_text(line), highlight=False, soft_wrap=True)
-
-    def gap(self) -> None:
-        """Write an empty line."""
-        self.console.print()
-
-    def _printable(self, text: str) -> str:
-        cleaned = words.clean(text).expandtabs(4)
-        if not self.console.options.ascii_only:
-            return cleaned
-        return cleaned.translate(PLAIN).encode("ascii", "backslashreplace").decode()
 
 
 def print_report(report: Report, console: Console, *, verbose: bool = False) -> None:
@@ -93,46 +43,91 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
             and blind spot, and what the job took.
     """
     page = Page(console)
-    _print_head(page, report)
+    listed = len(report.hosts) + len(report.evidence) + len(report.actions) if verbose else LISTED
+    _print_head(page, report, listed)
+    _print_answers(page, report, listed, verbose=verbose)
     calls = {evidence.call_id: evidence for evidence in report.evidence} if verbose else {}
-    for severity, found in tally.by_severity(tally.standing(report.findings)).items():
-        _print_findings(page, severity, found, calls)
+    _print_findings(page, tally.entries(report), calls)
+    _print_actions(page, report, listed, verbose=verbose)
+    _print_opinions(page, report)
     _print_withdrawn(page, report)
-    listed = len(report.hosts) + len(report.evidence) if verbose else LISTED
+    _print_outliers(page, report, listed)
     _print_absent(page, report, listed)
     _print_blind_spots(page, report, listed)
     if verbose:
         _print_ruled_out(page, report)
+        _print_plan(page, report)
+        _print_each_bill(page, report)
     _print_foot(page, report, verbose=verbose)
 
 
-def _print_head(page: Page, report: Report) -> None:
+def _print_head(page: Page, report: Report, listed: int) -> None:
     page.say((coverage.coverage_text(report), "" if report.coverage.whole else "bold yellow"))
     page.say((f"{coverage.headline(report)}.", "bold"))
     if report.job.cancelled:
         page.say(("The job was cancelled: this is what was known by then.", "yellow"))
-    if report.job.brain == "degraded":
-        page.say(("The model could not be used throughout; rules alone judged.", "yellow"))
+    short = degraded.shortfalls(report)
+    for one in short[:listed]:
+        page.say(("Degraded: ", "yellow"), degraded.shortfall_text(one), hang=2)
+    _print_rest(page, len(short) - listed, "more reason", indent=2)
     if prose := coverage.prose_of(report):
         page.gap()
         page.say(prose)
+    if report.prose_removed:
+        page.say((coverage.removed_text(report), "dim"))
 
 
-def _print_findings(
-    page: Page, severity: Severity, found: Sequence[Finding], calls: Mapping[str, Evidence]
-) -> None:
-    """The findings of one severity, those of a kind under one title and one advice."""
-    kinds: dict[tuple[str, str], list[Finding]] = {}
-    for finding in found:
-        kinds.setdefault((finding.title, finding.advice), []).append(finding)
-    for (title, advice), same in kinds.items():
+def _print_answers(page: Page, report: Report, listed: int, *, verbose: bool) -> None:
+    """What the agents answered, where a question was asked."""
+    answers = coverage.answers(report)
+    if not answers:
+        return
+    page.gap()
+    page.say(("The agents answer", "bold"))
+    for answer in answers[:listed]:
+        said = answer.text if verbose else words.cut_words(answer.text, ANSWER_CHARACTERS)
+        name = (f"{answer.host}/{answer.specialist}", "bold")
+        asked = f" ({words.one_line(answer.question)})" if verbose and answer.question else ""
+        page.say(name, (asked, "dim"), f"  {words.one_line(said)}", indent=2, hang=2)
+    _print_rest(page, len(answers) - listed, "more answer", indent=2)
+
+
+def _print_findings(page: Page, entries: Sequence[Entry], calls: Mapping[str, Evidence]) -> None:
+    """All that counts: a pattern once, and other findings of a kind under one title and advice."""
+    kinds: dict[tuple[Severity, str, str], list[Entry]] = {}
+    for entry in entries:
+        first = entry.findings[0]
+        key = entry.pattern.id if entry.pattern else first.title
+        kinds.setdefault((entry.severity, key, first.advice), []).append(entry)
+    for (severity, _, advice), same in kinds.items():
         page.gap()
         label = (severity.upper(), STYLES[severity])
+        pattern = same[0].pattern
+        title = pattern.title if pattern else same[0].findings[0].title
         page.say((words.one_line(title), "bold"), indent=BODY, label=label)
-        for finding in same:
-            _print_finding(page, finding, calls)
+        for entry in same:
+            if entry.pattern is not None:
+                _print_pattern(page, entry)
+            if entry.pattern is None or calls:
+                for finding in entry.findings:
+                    _print_finding(page, finding, calls)
         if advice:
-            page.say(("→ ", "dim"), words.one_line(advice), indent=BODY, hang=2)
+            said = claims.plain_advice(advice) if pattern else advice
+            page.say(("→ ", "dim"), words.one_line(said), indent=BODY, hang=2)
+
+
+def _print_pattern(page: Page, entry: Entry) -> None:
+    """The same trouble on several hosts, in one paragraph."""
+    pattern = entry.pattern
+    assert pattern is not None  # noqa: S101 - the caller looked
+    hosts = words.count_text(len(pattern.hosts), "host")
+    subject = words.one_line(pattern.subject)
+    page.say((hosts, "bold"), f"  {subject}  ", tally.pattern_text(entry), indent=BODY, hang=2)
+    others = f"; {pattern.well:,} more are well" if pattern.well else ""
+    page.say((words.names_text(pattern.hosts, NAMED) + others, "dim"), indent=BODY + 2, hang=2)
+    for said in dict.fromkeys(one.explanation for one in entry.findings if one.explanation):
+        page.say(("model: ", "dim"), (words.one_line(said), "italic"), indent=BODY + 2, hang=2)
+        break  # the others are much the same; the page has each
 
 
 def _print_finding(page: Page, finding: Finding, calls: Mapping[str, Evidence]) -> None:
@@ -141,6 +136,7 @@ def _print_finding(page: Page, finding: Finding, calls: Mapping[str, Evidence]) 
     said = [_claim_words(claim, finding, verbose=bool(calls)) for claim in finding.claims]
     if len(said) == 1 and not calls and BODY + len(where) + 2 + len(said[0]) <= page.width:
         page.say((finding.host, "bold"), where[len(finding.host) :], "  ", said[0], indent=BODY)
+        _print_explanation(page, finding)
         return
     page.say((finding.host, "bold"), where[len(finding.host) :], indent=BODY, hang=2)
     for claim, phrase in zip(finding.claims, said, strict=True):
@@ -150,6 +146,13 @@ def _print_finding(page: Page, finding: Finding, calls: Mapping[str, Evidence]) 
                 call = claims.call_text(evidence.tool, evidence.arguments)
                 source = words.shorten(words.one_line("; ".join(evidence.source)), 200)
                 page.say((f"{call}: {source}", "dim"), indent=BODY + 4, hang=2)
+    _print_explanation(page, finding)
+
+
+def _print_explanation(page: Page, finding: Finding) -> None:
+    if finding.explanation:
+        said = words.one_line(finding.explanation)
+        page.say(("model: ", "dim"), (said, "italic"), indent=BODY + 2, hang=2)
 
 
 def _claim_words(claim: Claim, finding: Finding, *, verbose: bool) -> str:
@@ -157,6 +160,44 @@ def _claim_words(claim: Claim, finding: Finding, *, verbose: bool) -> str:
     checked = CHECKED.get(claim.verdict)
     check = claims.check_text(claim) if verbose or checked is None else checked
     return f"{own}{claims.claim_text(claim)}, {check}"
+
+
+def _print_actions(page: Page, report: Report, listed: int, *, verbose: bool) -> None:
+    """The order to act in, where it says more than the findings' own order."""
+    if not verbose and not report.causes:
+        return
+    if not report.actions:
+        return
+    page.gap()
+    page.say(("What to do, in this order", "bold"))
+    for action in report.actions[:listed]:
+        after = ", ".join(map(str, action.after))
+        where = words.names_text(action.hosts, 3)
+        page.say(
+            f"{action.rank}. ",
+            (where, "bold"),
+            f"  {words.one_line(action.what)}",
+            (f" (step {after} may settle it)" if after else "", "dim"),
+            indent=2,
+            hang=3,
+        )
+        page.say((words.one_line(action.why), "dim"), indent=5)
+    _print_rest(page, len(report.actions) - listed, "more step", indent=2)
+
+
+def _print_opinions(page: Page, report: Report) -> None:
+    """What a model says and nothing confirmed."""
+    notes = tally.opinions(report.findings)
+    if not notes:
+        return
+    page.gap()
+    page.say(("A model's notes, which nothing confirmed", "bold"))
+    for note in notes:
+        title, subject = words.one_line(note.title), words.one_line(note.subject)
+        said = f"{title}: {subject}" if subject else title
+        page.say((note.host, "bold"), f"  {said}", indent=2, hang=2)
+        if note.explanation:
+            page.say((words.one_line(note.explanation), "italic"), indent=4)
 
 
 def _print_withdrawn(page: Page, report: Report) -> None:
@@ -172,6 +213,17 @@ def _print_withdrawn(page: Page, report: Report) -> None:
             # Struck through where the terminal can; the words say it everywhere.
             said = (claims.claim_text(claim), "" if claim.verdict.counts else "strike")
             page.say(said, ", ", claims.check_text(claim), indent=4, hang=2)
+
+
+def _print_outliers(page: Page, report: Report, listed: int) -> None:
+    """Hosts that are unlike their peers; no alarm."""
+    if not report.outliers:
+        return
+    page.gap()
+    page.say(("Unlike their peers", "bold"))
+    for outlier in report.outliers[:listed]:
+        page.say((outlier.host, "bold"), f"  {claims.outlier_text(outlier)}", indent=2, hang=2)
+    _print_rest(page, len(report.outliers) - listed, "more outlier", indent=2)
 
 
 def _print_absent(page: Page, report: Report, listed: int) -> None:
@@ -214,19 +266,54 @@ def _print_ruled_out(page: Page, report: Report) -> None:
         page.say(words.one_line(statement), (f" on {where}", "dim"), indent=2, hang=2)
 
 
+def _print_plan(page: Page, report: Report) -> None:
+    """How a model broke the job into its parts."""
+    plan = report.job.plan
+    if plan is None or plan.by != "model":
+        return
+    page.gap()
+    page.say(("Planned by a model", "bold"), (f"  {words.one_line(plan.why)}", "dim"))
+    for line in plan.lines:
+        where = words.names_text(tuple(map(words.one_line, line.hosts)), 4)
+        page.say(
+            (line.specialist, "bold"),
+            (f" on {where}: ", "dim"),
+            words.one_line(line.question),
+            indent=2,
+            hang=2,
+        )
+    for note in plan.notes:
+        page.say((words.one_line(note), "dim"), indent=2, hang=2)
+
+
+def _print_each_bill(page: Page, report: Report) -> None:
+    """What each host took of a model."""
+    users = [line for line in report.hosts if line.usage.llm_calls]
+    if not users:
+        return
+    about = bill.is_about(report.charges)
+    page.gap()
+    page.say(("What each host took of the model", "bold"))
+    for line in users:
+        page.say((line.host, "bold"), f"  {bill.usage_text(line.usage, about=about)}", indent=2)
+
+
 def _print_foot(page: Page, report: Report, *, verbose: bool) -> None:
     job, usage = report.job, report.usage
     name = words.one_line(job.id)
     said = [f"job {name}", values.duration_text(usage.wall_seconds)]
     said.append(words.count_text(usage.tool_calls, "tool call"))
-    if usage.llm_calls:
-        said.append(words.count_text(usage.llm_calls, "model call"))
     if verbose:
         said.extend(
             (f"brain {job.brain}", f"deadline {values.duration_text(job.deadline_seconds)}")
         )
-        if usage.llm_calls:
-            said.append(bill.cost_text(usage))
     page.gap()
+    if bound := bill.allowance_text(job.allowance):
+        stopped = bill.stopped_by_budget(report)
+        went = words.count_text(len(stopped), "part")
+        used = f"; it is used up, and {went} of it went on without a model" if stopped else ""
+        page.say((f"The job had {bound}{used}.", "yellow" if stopped else "dim"))
+    if line := bill.bill_text(report):
+        page.say((f"model: {line}", "dim"), hang=2)
     page.say((" · ".join(said), "dim"))
     page.say((f"hostswarm show {name} --html report.html", "dim"), " has the evidence")

@@ -22,6 +22,10 @@ STOPS = {
     StopReason.STEPS: "used up its steps",
     StopReason.DEADLINE: "was stopped by the deadline",
     StopReason.OUTPUT: "used up its output",
+    StopReason.TOKENS: "used up its tokens",
+    StopReason.COST: "used up the job's budget",
+    StopReason.MALFORMED: "was not understood",
+    StopReason.MODEL: "lost its model",
     StopReason.CANCELLED: "was cancelled",
     StopReason.ERROR: "ended in an error",
     StopReason.DARK: "never began: the host is dark",
@@ -36,7 +40,40 @@ def prose_of(report: Report) -> str:
     Without a model the summary is made of the counts that every page begins with; it is for
     those who read the report as JSON, and would only be said twice here.
     """
-    return "" if report.job.brain == "rules" else report.summary.strip()
+    return report.summary.strip() if report.summary_source == "model" else ""
+
+
+def removed_text(report: Report) -> str:
+    """How many numbers the models wrote that nothing carries; empty for none."""
+    if not report.prose_removed:
+        return ""
+    numbers = count_text(report.prose_removed, "number")
+    were = "was" if report.prose_removed == 1 else "were"
+    return f"{numbers} {were} taken out of the models' words: nothing that was measured says so."
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAnswer:
+    """An agent's own words.
+
+    Args:
+        question: What it was asked, where that is not the job's question.
+    """
+
+    host: str
+    specialist: str
+    text: str
+    question: str = ""
+
+
+def answers(report: Report) -> list[AgentAnswer]:
+    """What the agents answered, host by host; nothing where nobody asked."""
+    return [
+        AgentAnswer(line.host, part.specialist, part.answer.strip(), part.question)
+        for line in report.hosts
+        for part in line.parts
+        if part.answer.strip() and (report.job.question.strip() or part.question)
+    ]
 
 
 def headline(report: Report) -> str:
@@ -104,7 +141,9 @@ class BlindSpot:
 
 
 def part_shortfall(part: PartLine) -> str:
-    """Why a part did not look at everything; empty where it did."""
+    """Why a part did not look at everything; empty where it did, by the rules if not by a model."""
+    if part.degraded and part.status is HostStatus.ANSWERED:
+        return ""
     if part.status is HostStatus.ANSWERED and part.stop is StopReason.ANSWERED:
         return ""
     said = STOPS.get(part.stop, f"is {part.status}")

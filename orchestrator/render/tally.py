@@ -1,11 +1,51 @@
-"""Findings in order: those that count, those that were withdrawn, and how many. Pure."""
+"""Findings in order: those that count, each pattern once, those that were withdrawn. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from orchestrator.render.claims import checks_text, spread_text
 from orchestrator.render.words import count_text
-from swarm_tasks.models.finding import Finding, Severity
+from swarm_tasks.models.across import Pattern
+from swarm_tasks.models.finding import Claim, Finding, Severity
+from swarm_tasks.models.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is shown as one thing: a finding, or those of a pattern.
+
+    Args:
+        pattern: What they have in common; None for a finding by itself.
+    """
+
+    severity: Severity
+    findings: tuple[Finding, ...]
+    pattern: Pattern | None = None
+
+    @property
+    def measured(self) -> list[Claim]:
+        """What each finding measured first."""
+        return [finding.claims[0] for finding in self.findings if finding.claims]
+
+
+def entries(report: Report) -> list[Entry]:
+    """The findings that count, gravest first, those of a pattern in one entry."""
+    found = standing(report.findings)
+    by_id = {finding.id: finding for finding in found}
+    patterns = {one: pattern for pattern in report.patterns for one in pattern.findings}
+    told: set[str] = set()
+    shown: list[Entry] = []
+    for finding in found:
+        pattern = patterns.get(finding.id)
+        same = [by_id[one] for one in pattern.findings if one in by_id] if pattern else []
+        if pattern is None or len(same) < 2:
+            shown.append(Entry(finding.severity, (finding,)))
+        elif pattern.id not in told:
+            told.add(pattern.id)
+            shown.append(Entry(pattern.severity, tuple(same), pattern))
+    return sorted(shown, key=lambda one: one.severity.rank)
 
 
 def by_severity(findings: Iterable[Finding]) -> dict[Severity, list[Finding]]:
@@ -14,6 +54,13 @@ def by_severity(findings: Iterable[Finding]) -> dict[Severity, list[Finding]]:
     for finding in sorted(findings, key=lambda one: one.severity.rank):
         groups.setdefault(finding.severity, []).append(finding)
     return groups
+
+
+def pattern_text(entry: Entry) -> str:
+    """What was measured of a pattern, and how it was checked."""
+    if not entry.measured:
+        return ""
+    return ", ".join(filter(None, (spread_text(entry.measured), checks_text(entry.measured))))
 
 
 def standing(findings: Iterable[Finding]) -> list[Finding]:

@@ -35,6 +35,7 @@ class BarKind(StrEnum):
     """How a bar is drawn: each has a colour and a pattern of its own."""
 
     ANSWERED = "answered"
+    DEGRADED = "degraded"
     SHORT = "short"
     FAILED = "failed"
     DARK = "dark"
@@ -42,6 +43,7 @@ class BarKind(StrEnum):
 
 KIND_WORDS = {
     BarKind.ANSWERED: "answered",
+    BarKind.DEGRADED: "by the rules alone",
     BarKind.SHORT: "ended early",
     BarKind.FAILED: "failed",
     BarKind.DARK: "dark",
@@ -138,6 +140,8 @@ def kind_of(part: PartLine) -> BarKind:
         return BarKind.DARK
     if part.status is HostStatus.FAILED:
         return BarKind.FAILED
+    if part.degraded:
+        return BarKind.DEGRADED
     return BarKind.ANSWERED if part.stop is StopReason.ANSWERED else BarKind.SHORT
 
 

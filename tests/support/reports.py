@@ -1,7 +1,8 @@
 """Reports as audits make them, for the tests of what shows them. Nothing here is random.
 
 `complete` is six hosts that all answered; `partial` the same with one dark and one failed;
-`healthy` has no finding; `large` is a fleet; `hostile` says dangerous things wherever it may.
+`healthy` has no finding; `large` is a fleet; `thoughtful` is `complete` as models had a part in it;
+`hostile` and `hostile_model` say dangerous things wherever they may.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
+from orchestrator.across.look import look_across
+from orchestrator.across.readings import Peers
+from orchestrator.across.scene import Scene
 from swarm_tasks.measures import measure
+from swarm_tasks.models.across import Outlier
 from swarm_tasks.models.base import JsonScalar
+from swarm_tasks.models.charge import Allowance, Charge, Tier
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus
 from swarm_tasks.models.finding import (
     Claim,
@@ -24,9 +30,12 @@ from swarm_tasks.models.finding import (
     Verdict,
     fingerprint,
 )
+from swarm_tasks.models.job import Plan, PlanLine
 from swarm_tasks.models.report import (
     Coverage,
+    Degraded,
     HostLine,
+    HostReport,
     HostStatus,
     JobLine,
     JobStatus,
@@ -281,7 +290,7 @@ def missing_updates(host: str, packages: int) -> tuple[Finding, list[Evidence]]:
             "lists_age_seconds": 14_211.0,
             "security": packages,
             "packages": [
-                {"name": names[index % len(names)], "security": index < packages}
+                {"package": names[index % len(names)], "security": index < packages}
                 for index in range(packages + 4)
             ],
         },
@@ -409,6 +418,20 @@ def report_of(
     healthy = (one for host in answered for one in _healthy(host) if one.call_id not in taken)
     answers.extend(healthy)
     wall = 12.0 if dark else 2.31
+    findings = tuple(
+        found.model_copy(update={"id": f"f{number}"})
+        for number, (found, _) in enumerate(troubles, 1)
+    )
+    across = look_across(
+        Scene(
+            findings=[one for one in findings if one.counts],
+            parts=[_measured(one, answers) for one in answered],
+            readings={},
+            peers=Peers(platforms=dict.fromkeys(hosts, "linux")),
+            answered=frozenset(answered),
+            dark=frozenset(dark),
+        )
+    )
     return Report(
         schema="hostswarm.report/1",
         job=JobLine(
@@ -424,10 +447,26 @@ def report_of(
             asked=tuple(hosts), answered=answered, dark=tuple(dark), failed=tuple(failed)
         ),
         hosts=tuple(lines),
-        findings=tuple(found for found, _ in troubles),
+        findings=findings,
         evidence=tuple(answers),
         summary=summary,
         usage=Usage(tool_calls=sum(one.tool_calls for one in lines), wall_seconds=wall),
+        patterns=across.patterns,
+        causes=across.causes,
+        actions=across.actions,
+    )
+
+
+def _measured(host: str, answers: Sequence[Evidence]) -> HostReport:
+    """A host's evidence, as the rules over hosts are given it."""
+    return HostReport(
+        job="k7m2q9xw4t",
+        part=f"{host}/storage",
+        host=host,
+        specialist="storage",
+        status=HostStatus.ANSWERED,
+        stop=StopReason.ANSWERED,
+        evidence=tuple(one for one in answers if one.host == host),
     )
 
 
@@ -484,9 +523,162 @@ def large(hosts: int = 200) -> Report:
     return report_of(names, troubles, dark=names[1:3], failed=names[4:5])
 
 
+def thoughtful() -> Report:
+    """The complete report as a model told it, with all that a model adds and all that went wrong:
+    words, answers, explanations, a note, a plan, a bill with an unknown price, three that went on
+    without a model, a budget that was used up, and an outlier."""
+    report = complete()
+    budget = Allowance(budget_usd=0.05)
+    gone = budget.exceeded(0, 1.0)
+    degraded = (
+        Degraded(step="agent", host="web-1", specialist="services", reason=DOWN.format(3.2)),
+        Degraded(step="agent", host="web-2", specialist="storage", reason=DOWN.format(4.1)),
+        Degraded(step="agent", host="mail-1", specialist="network", reason=gone),
+    )
+    charges = (
+        Charge(
+            tier=Tier.ORCHESTRATOR,
+            model="deepthought-2",
+            calls=2,
+            prompt_tokens=5_120,
+            completion_tokens=610,
+            seconds=6.4,
+        ),
+        Charge(
+            tier=Tier.WORKER,
+            model="qwen3-8b",
+            calls=50,
+            prompt_tokens=38_400,
+            cached_tokens=21_000,
+            completion_tokens=4_270,
+            cost_usd=0.0312,
+            counted=False,
+            seconds=51.0,
+        ),
+    )
+    whole = Usage.of(charges)
+    job = report.job.model_copy(
+        update={"brain": "degraded", "allowance": budget, "plan": _planned()}
+    )
+    return report.model_copy(
+        update={
+            "job": job,
+            "hosts": tuple(_thinking(line, degraded) for line in report.hosts),
+            "findings": (*map(_explained, report.findings), _note(report)),
+            "summary_source": "model",
+            "usage": whole.model_copy(
+                update={
+                    "tool_calls": report.usage.tool_calls,
+                    "wall_seconds": report.usage.wall_seconds,
+                }
+            ),
+            "charges": charges,
+            "degraded": degraded,
+            "prose_removed": 2,
+            "outliers": (
+                Outlier(
+                    id="o1",
+                    host="cache-1",
+                    metric="memory.used_percent",
+                    subject="physical memory",
+                    unit="percent",
+                    value=71.4,
+                    median=22.0,
+                    spread=3.1,
+                    score=10.7,
+                    peers=6,
+                    group="linux hosts without a role",
+                ),
+            ),
+        }
+    )
+
+
+DOWN = "http://router:4000/v1 gave no answer in {} s: see that it is up"
+ANSWERS = {
+    ("db-1", "storage"): "The volume of the database is 97.3 % used, and most of it is write-ahead "
+    "log that a replication slot keeps. Nothing else on it grew.",
+    ("web-1", "compute"): "This host is not slow: its processors and memory are mostly idle.",
+    ("web-1", "processes"): "No process of the shop stands out.",
+}
+
+
+def _planned() -> Plan:
+    return Plan(
+        by="model",
+        why="Checkout passes the web servers, their queue and the database.",
+        lines=(
+            PlanLine(hosts=("db-1", "db-2"), parts=2, specialist="storage", question="Is it full?"),
+            PlanLine(hosts=("web-*",), parts=2, specialist="services", question="What failed?"),
+        ),
+        notes=("db-9 was left out: no host is called so",),
+    )
+
+
+def _thinking(line: HostLine, degraded: Sequence[Degraded]) -> HostLine:
+    """A host's line with what its agents said and took, and who of them lost the model."""
+    took = Usage(llm_calls=2, prompt_tokens=1_600, completion_tokens=180, cost_usd=0.0013)
+    lost = {one.specialist: one.reason for one in degraded if one.host == line.host}
+    parts = tuple(
+        part.model_copy(
+            update={
+                "answer": ANSWERS.get((line.host, part.specialist), ""),
+                "usage": took,
+                "degraded": lost.get(part.specialist, ""),
+                "stop": StopReason.MODEL if part.specialist in lost else part.stop,
+            }
+        )
+        for part in line.parts
+    )
+    count = len(parts)
+    usage = Usage(
+        llm_calls=2 * count,
+        prompt_tokens=1_600 * count,
+        completion_tokens=180 * count,
+        cost_usd=0.0013 * count,
+    )
+    role = line.host.rpartition("-")[0]
+    return line.model_copy(
+        update={"parts": parts, "usage": usage, "llm_calls": 2 * count, "role": role}
+    )
+
+
+def _explained(finding: Finding) -> Finding:
+    said = {
+        "Volume nearly full": "Most of it is write-ahead log: a replication slot that nobody reads "
+        "keeps it from being removed.",
+        "Service failed": "It lost its connection to the database when that could not write.",
+    }
+    return finding.model_copy(update={"explanation": said.get(finding.title, "")})
+
+
+def _note(report: Report) -> Finding:
+    """What a model says and nothing confirmed."""
+    return report.findings[0].model_copy(
+        update={
+            "id": "f99",
+            "fingerprint": "0" * 16,
+            "host": "web-1",
+            "severity": Severity.INFO,
+            "title": "The queue gives up too early",
+            "subject": "checkout-queue.service",
+            "advice": "Let it try its connection again for longer.",
+            "verdict": Verdict.UNVERIFIABLE,
+            "claims": (),
+            "explanation": "Its log ends at the first lost connection.",
+            "source": "model",
+        }
+    )
+
+
 def hostile() -> Report:
     """A report with `HOSTILE` before every string that is free to be anything."""
     return _poisoned(partial())
+
+
+def hostile_model() -> Report:
+    """The same of a report that models had a part in."""
+    return _poisoned(thoughtful())
 
 
 def _line(host: str, index: int, dark: bool, failed: bool) -> HostLine:

@@ -16,15 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.render.excerpt import excerpt, json_lines
-from orchestrator.render.html import (
+from orchestrator.render.cards import (
     EVIDENCE_CHARACTERS,
     EXCERPT_CHARACTERS,
     cards_of,
     references_of,
-    render_html,
-    write_html,
 )
+from orchestrator.render.excerpt import excerpt, json_lines
+from orchestrator.render.html import render_html, write_html
 from swarm_tasks.errors import OutputError
 from swarm_tasks.models.finding import EvidenceRef
 from swarm_tasks.models.report import Report
@@ -57,7 +56,7 @@ def findings(page: str) -> list[str]:
 
 
 def test_the_page_holds_no_script_and_no_outside_resource() -> None:
-    for build in (reports.complete, reports.hostile):
+    for build in (reports.complete, reports.hostile, reports.hostile_model):
         for tag, attributes in Seen(render_html(build())).elements:
             assert tag not in ("script", "img", "link", "iframe", "object", "embed", "base")
             assert not [name for name in attributes if name.startswith("on") or name == "style"]
@@ -79,8 +78,8 @@ def test_findings_stand_gravest_first_and_the_withdrawn_last() -> None:
     assert findings(render_html(reports.complete())) == [
         "finding critical",
         "finding critical",
-        "finding warning",
-        "finding warning",
+        "finding warning row",
+        "finding warning row",
         "finding warning",
         "finding info",
         "finding dropped",
@@ -111,7 +110,54 @@ def test_evidence_names_call_source_and_time_and_marks_the_value() -> None:
 def test_many_findings_of_a_kind_share_one_title() -> None:
     text = Seen(render_html(reports.large())).text
     assert text.count("Security updates are not installed") == 1
-    assert "63 findings" in text
+    assert "on 63 hosts" in text
+    apart = reports.large().model_copy(update={"patterns": ()})
+    assert "63 findings" in Seen(render_html(apart)).text
+
+
+def test_a_pattern_is_one_block_with_its_hosts_and_their_rows_behind_it() -> None:
+    text = Seen(render_html(reports.complete())).text
+    assert (
+        "Security updates are not installed on 2 hosts web-1, web-2 apt "
+        "3 packages not installed (limit ≥ 1 package) all verified What to do"
+    ) in text
+    assert "Each host web-1 apt security" in text
+
+
+def test_the_order_to_act_in_leads_to_the_findings() -> None:
+    page = render_html(reports.complete())
+    text = Seen(page).text
+    assert "What to do, in this order 1 critical: Read its log in the evidence" in text
+    assert "Likely one round of updates that was not made: 2 hosts lack the same" in text
+    anchors = re.findall('<a href="#(finding-\\d+)">\\d findings?</a>', page)
+    assert len(anchors) == 4
+    assert all(f'id="{anchor}"' in page for anchor in anchors)
+    assert "in this order" not in Seen(render_html(reports.healthy())).text
+
+
+def test_what_a_model_adds_is_told_as_its_words() -> None:
+    text = Seen(render_html(reports.thoughtful())).text
+    for said in (
+        "The database volume on db-1 is nearly full, and most of it is write-ahead log.",
+        "Written by a model, with numbers that the hosts measured. 2 numbers were taken out",
+        "Degraded: 2 agents went on by the rules (web-1/services, web-2/storage): http://router",
+        "db-1 storage The volume of the database is 97.3 % used",
+        "The model says Most of it is write-ahead log: a replication slot",
+        "A model's notes Said by a model on the host, and neither confirmed nor withdrawn",
+        "note The queue gives up too early web-1 checkout-queue.service",
+        "cache-1 physical memory: 71.4 % used, where the median of 6 linux hosts",
+        "52 calls, about 48,400 tokens, at least $0.0312; the price of deepthought-2 is unknown.",
+        "The job had a budget of $0.05. It was used up: mail-1/network went on without a model.",
+        "qwen3-8b worker 50 about 38,400 about 4,270 $0.0312",
+        "deepthought-2 orchestrator 2 5,120 610 price unknown",
+        "by a model: Checkout passes the web servers, their queue and the database.",
+    ):
+        assert said in text
+    plain = Seen(render_html(reports.complete())).text
+    for unsaid in ("What thinking cost", "A model's notes", "Degraded", "What the agents answer"):
+        assert unsaid not in plain
+    # The summary that is made from counts says nothing that the page does not.
+    assert "The database volume on db-1 is nearly full" not in plain
 
 
 def test_blind_spots_and_what_was_ruled_out_are_told() -> None:
@@ -123,7 +169,7 @@ def test_blind_spots_and_what_was_ruled_out_are_told() -> None:
 
 
 def test_hostile_text_is_shown_and_no_byte_of_it_acts_unseen() -> None:
-    page = render_html(reports.hostile())
+    page = render_html(reports.hostile()) + render_html(reports.hostile_model())
     assert not re.search(
         "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", page
     )

@@ -6,11 +6,11 @@ import unicodedata
 
 import pytest
 
-from orchestrator.render import bill, claims, coverage, values, words
+from orchestrator.render import claims, coverage, values, words
 from swarm_tasks.measures import measures
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.finding import Claim, Severity, Verdict
-from swarm_tasks.models.report import Coverage, HostStatus, JobStatus, Report, Usage
+from swarm_tasks.models.report import Coverage, HostStatus, JobStatus, Report
 from tests.support import reports
 
 
@@ -227,11 +227,6 @@ def test_hosts_are_named_unless_they_are_all_that_answered() -> None:
 def test_what_is_ruled_out_is_said_once_with_its_hosts() -> None:
     said = coverage.ruled_out(reports.complete())
     assert said["CPU, load and memory are within their limits"] == reports.HOSTS
-
-
-def test_an_unknown_price_is_not_told_as_nothing() -> None:
-    assert bill.cost_text(Usage(cost_usd=None)).endswith("cost unknown")
-    assert bill.cost_text(Usage(cost_usd=0.0123)).endswith("$0.0123")
 
 
 @pytest.mark.parametrize(
