@@ -32,7 +32,10 @@ FLAGS = (
 PHONE, TABLET, DESKTOP = 375, 768, 1280
 HEIGHT = 900
 
-BUILDERS = (reports.complete, reports.partial, reports.healthy, reports.large, reports.hostile)
+BUILDERS = (
+    *(reports.complete, reports.partial, reports.healthy, reports.large, reports.hostile),
+    *(reports.thoughtful, reports.hostile_model),
+)
 
 Show = Callable[..., "Page"]
 """Open a report in a page of its own; keywords are the window's width and the colour scheme."""
@@ -118,8 +121,11 @@ def test_a_disclosure_opens_from_the_keyboard(show: Show) -> None:
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_hostile_text_is_read_and_never_run(width: int, show: Show) -> None:
-    page = show(reports.hostile(), width)
+@pytest.mark.parametrize("build", [reports.hostile, reports.hostile_model], ids=["host", "model"])
+def test_hostile_text_is_read_and_never_run(
+    build: Callable[[], Report], width: int, show: Show
+) -> None:
+    page = show(build(), width)
     for summary in page.locator("summary").all():
         if summary.is_visible():
             summary.click()
@@ -161,10 +167,10 @@ def test_the_words_of_the_timeline_stay_on_the_page(show: Show) -> None:
 
 def test_critical_stands_before_warning(show: Show) -> None:
     page = show(reports.complete())
-    words = page.locator("article.finding .badge").all_inner_texts()
-    assert words == ["Critical", "Critical", "Warning", "Warning", "Warning", "Info", "Refuted"]
+    words = page.locator(".badge").all_inner_texts()
+    assert words == ["Critical", "Critical", "Warning", "Warning", "Info", "Refuted"]
     # A word and a shape, so that colour is never alone in telling them apart.
-    shapes = page.locator("article.finding .badge use").evaluate_all(
+    shapes = page.locator(".badge use").evaluate_all(
         "all => all.map(one => one.getAttribute('href'))"
     )
     assert shapes[0] == "#icon-critical"
@@ -196,8 +202,41 @@ def test_a_host_leads_to_its_finding(show: Show) -> None:
     assert target.locator("h3").inner_text() == "Volume nearly full"
 
 
+def test_a_host_leads_into_the_pattern_that_it_is_part_of(show: Show) -> None:
+    page = show(reports.complete())
+    assert not page.locator("article.row").first.is_visible()
+    page.get_by_role("row", name=re.compile("^web-2")).get_by_role("link").click()
+    target = page.locator("article:target")
+    assert target.is_visible()
+    assert "web-2" in target.inner_text()
+
+
+def test_a_step_leads_to_what_it_settles(show: Show) -> None:
+    page = show(reports.complete(), PHONE)
+    steps = page.locator(".steps > li")
+    assert steps.count() == 4
+    steps.nth(1).get_by_role("link").click()
+    assert page.locator("article:target h3").inner_text() == "Volume nearly full"
+
+
+def test_what_a_model_said_is_set_apart(show: Show) -> None:
+    page = show(reports.thoughtful())
+    assert page.locator(".summary p").first.inner_text().startswith("The database volume on db-1")
+    assert page.locator("article.finding .said").count() == 3
+    assert page.locator(".notice").count() == 2
+    assert page.locator("section[aria-labelledby=bill] tbody tr").first.is_visible()
+    # A note counts for nothing, and the head of the page does not count it.
+    assert page.locator("h1").inner_text() == "2 critical, 3 warnings, 1 info"
+    page.get_by_text("Each agent", exact=True).click()
+    assert page.get_by_role("table", name="What each agent took").get_by_role("row").count() == 37
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("build", [reports.complete, reports.partial], ids=["complete", "partial"])
+@pytest.mark.parametrize(
+    "build",
+    [reports.complete, reports.partial, reports.thoughtful],
+    ids=["complete", "partial", "thoughtful"],
+)
 def test_text_stands_out_from_what_is_behind_it(
     build: Callable[[], Report], scheme: str, show: Show
 ) -> None:
