@@ -17,6 +17,10 @@ from tests.support.fleets import run_cli
 Json = dict[str, Any]
 
 TOP = {"schema", "job", "coverage", "hosts", "findings", "evidence", "summary", "usage"}
+TOP_MORE = {
+    *("summary_source", "patterns", "causes", "outliers", "actions"),
+    *("charges", "degraded", "prose_removed"),
+}
 JOB = {"id", "question", "created", "finished", "status", "brain"}
 COVERAGE = {"asked", "answered", "dark", "failed"}
 HOST = {"host", "status", "reason", "specialists", "tool_calls", "llm_calls", "seconds"}
@@ -38,9 +42,9 @@ USAGE = {
     "wall_seconds",
 }
 
-JOB_MORE = {"deadline_seconds", "cancelled"}
-HOST_MORE = {"platform", "last_seen", "parts"}
-FINDING_MORE = {"related"}
+JOB_MORE = {"deadline_seconds", "cancelled", "allowance", "plan"}
+HOST_MORE = {"platform", "last_seen", "parts", "role", "usage"}
+FINDING_MORE = {"related", "explanation", "source"}
 CLAIM_MORE = {"observed_at"}
 EVIDENCE_MORE = {"source", "reason", "remedy"}
 """What we add to the contract. It grows on purpose only."""
@@ -94,7 +98,7 @@ def test_nothing_else_is_printed(audited: Audited) -> None:
 
 def test_the_fields_are_the_contract_s_and_what_we_added_on_purpose(audited: Audited) -> None:
     report = audited.report
-    assert set(report) == TOP
+    assert set(report) == TOP | TOP_MORE
     assert report["schema"] == "hostswarm.report/1"
     assert set(report["job"]) == JOB | JOB_MORE
     assert set(report["coverage"]) == COVERAGE
@@ -169,6 +173,30 @@ def test_a_finding_says_what_about_what_and_how_sure_it_is(audited: Audited) -> 
         "memory.used_percent": ("critical", "verified"),
         "uptime.seconds": ("warning", "verified"),
     }
+
+
+def test_without_a_model_nothing_of_one_is_told(audited: Audited) -> None:
+    report = audited.report
+    assert report["summary_source"] == "rules"
+    assert report["charges"] == report["degraded"] == []
+    assert report["prose_removed"] == 0
+    for finding in report["findings"]:
+        assert (finding["source"], finding["explanation"]) == ("rules", "")
+    for part in report["hosts"][0]["parts"]:
+        assert (part["answer"], part["degraded"], part["usage"]["llm_calls"]) == ("", "", 0)
+
+
+def test_the_order_to_act_in_names_findings_that_are_there(audited: Audited) -> None:
+    ids = {one["id"] for one in audited.report["findings"]}
+    actions = audited.report["actions"]
+    assert [one["rank"] for one in actions] == list(range(1, len(actions) + 1))
+    for action in actions:
+        assert set(action["findings"]) <= ids
+        assert action["hosts"] == ["here"]
+        assert action["what"]
+        assert action["why"]
+    # One host has no pattern with itself, and no peers.
+    assert audited.report["patterns"] == audited.report["outliers"] == []
 
 
 def test_every_claim_points_at_the_value_in_evidence_that_was_not_changed(
