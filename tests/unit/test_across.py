@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from orchestrator.across.actions import order_actions
+from orchestrator.across.cause_table import CHAINS, SHARED
 from orchestrator.across.causes import find_causes
 from orchestrator.across.look import look_across
 from orchestrator.across.outliers import find_outliers
@@ -499,6 +501,12 @@ def test_two_causes_that_explain_each_other_end() -> None:
     ]
     actions = order_actions(seen.findings, (), pair, ())
     assert sorted(one.cause for one in actions) == ["c1", "c2"]
+
+
+def test_every_kind_of_cause_is_in_the_document() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "across-hosts.md").read_text(encoding="utf-8")
+    kinds = {rule.kind for rule in (*SHARED, *CHAINS)} | {"peer"}
+    assert {kind for kind in kinds if f"`{kind}`" not in text} == set()
 
 
 def test_titles_and_reasons_hold_no_measured_number() -> None:
