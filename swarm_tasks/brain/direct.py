@@ -246,9 +246,11 @@ class DirectModel:
     ) -> ModelReply:
         usage = said.usage or counted_here(request, said)
         name = str(hidden.get("litellm_model_name") or self.name)
-        cost_usd: float | None = hidden.get("response_cost") if priced(name) else None
-        if cost_usd is None and (price := self._settings.prices.get(name)) is not None:
+        price = self._settings.prices.get(name)
+        if price is not None:  # the operator's word before that of a list
             cost_usd = price.of(usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)
+        else:
+            cost_usd = cast("float | None", hidden.get("response_cost")) if priced(name) else None
         charge = Charge(
             tier=self.tier,
             model=name,

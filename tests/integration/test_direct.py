@@ -17,7 +17,7 @@ from swarm_tasks.brain.direct import PATIENCE, DirectModel
 from swarm_tasks.brain.model import ModelReply, ModelRequest
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import ModelRefused, ModelUnreachable, SettingsError
-from swarm_tasks.models.charge import Tier
+from swarm_tasks.models.charge import Price, Tier
 from tests.support.fleets import REPOSITORY
 from tests.support.model_script import Script as Said
 from tests.support.model_script import fails, plays, role, says
@@ -90,6 +90,9 @@ def test_litellm_s_own_list_prices_what_it_knows_and_a_price_that_is_zero_is_one
     (known,) = replies(Settings(model="openai/gpt-4o-mini"))
     assert known.charge.cost_usd is not None
     assert 0 < known.charge.cost_usd < 0.01
+    own = {"openai/gpt-4o-mini": Price(input_usd_per_million=0, output_usd_per_million=0)}
+    (free,) = replies(Settings(model="openai/gpt-4o-mini", prices=own))
+    assert free.charge.cost_usd == 0
     (unknown, again) = replies(Settings(model="openai/scripted"), 30.0, 30.0)
     assert unknown.charge.cost_usd is None
     assert again.charge.cost_usd is None  # though by now litellm has heard of it
