@@ -76,6 +76,18 @@ def _counts_of(report: Report, standing: Sequence[Finding]) -> Iterator[tuple[st
         yield f"{outlier.id}.peers", f"{outlier.peers:,}"
 
 
+def all_settled(parts: Sequence[HostReport]) -> tuple[list[HostReport], int]:
+    """All parts with the numbers in their models' words settled, and how many were taken out."""
+    settled: list[HostReport] = []
+    removed = 0
+    for part in parts:
+        if part.answer or part.findings:
+            part, gone = settled_words(part)
+            removed += gone
+        settled.append(part)
+    return settled, removed
+
+
 def settled_words(part: HostReport) -> tuple[HostReport, int]:
     """A part with the numbers in its model's words settled, and how many were taken out.
 

@@ -10,7 +10,7 @@ from typing import Literal
 from orchestrator.across.look import look_across
 from orchestrator.across.readings import Peers, readings_of
 from orchestrator.across.scene import Scene
-from orchestrator.facts import settled_words
+from orchestrator.facts import all_settled
 from orchestrator.summary import summary_of
 from swarm_tasks.models.charge import Charge, summed
 from swarm_tasks.models.evidence import Evidence
@@ -55,8 +55,7 @@ class Circumstances:
 
 def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> Report:
     """The report of a job whose parts are all closed. Its summary is made from counts."""
-    settled = [settled_words(part) for part in parts]
-    parts = [part for part, _ in settled]
+    parts, removed = all_settled(parts)
     hosts = tuple(
         _host_line(host, group, job, around) for host, group in _by_host(job, parts).items()
     )
@@ -101,7 +100,7 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
         actions=across.actions,
         charges=charges,
         degraded=degraded,
-        prose_removed=sum(removed for _, removed in settled),
+        prose_removed=removed,
     )
 
 
@@ -268,12 +267,13 @@ def _bounded(parts: Sequence[HostReport], findings: Sequence[Finding]) -> tuple[
     kept: list[Evidence] = []
     for part in parts:
         for item in part.evidence:
-            size = 0 if item.call_id in cited else len(str(item.data))
-            if size > room:
-                item = item.model_copy(
-                    update={"data": None, "truncated": True, "reason": "left out for its size"}
-                )
-            else:
-                room -= size
+            if item.call_id not in cited:
+                size = len(str(item.data))
+                if size <= room:
+                    room -= size
+                else:
+                    item = item.model_copy(
+                        update={"data": None, "truncated": True, "reason": "left out for its size"}
+                    )
             kept.append(item)
     return tuple(kept)

@@ -47,11 +47,10 @@ def readings_of(parts: Iterable[HostReport]) -> Readings:
     for part in parts:
         host = part.host
         for one in part.measured:
-            place = (one.metric, one.subject)
-            if place in raw:
-                raw[place].append((host, one.value))
-            else:
-                raw[place] = [(host, one.value)]
+            rows = raw.get((one.metric, one.subject))
+            if rows is None:
+                rows = raw[one.metric, one.subject] = []
+            rows.append((host, one.value))
     shaped: dict[Place, dict[str, JsonScalar]] = {}
     known = measures()
     for (metric, subject), values in raw.items():

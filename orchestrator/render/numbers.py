@@ -17,7 +17,7 @@ from itertools import chain
 
 from orchestrator.render.names import EDGES, Names, has_digit
 from orchestrator.render.quantities import UNIT, UNITS, Measurements, quantities_at
-from orchestrator.render.words import UNSEEN
+from swarm_tasks.unseen import UNSEEN
 
 REMOVED = "[number removed]"
 

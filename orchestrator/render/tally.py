@@ -69,8 +69,10 @@ def standing(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def opinions(findings: Iterable[Finding]) -> list[Finding]:
-    """What a model says and nothing confirmed: told as its opinion, and never counted."""
-    return [finding for finding in findings if finding.opinion]
+    """What a model says and nothing confirmed: told as its opinion, and never counted. What two
+    agents of a host say alike is told once."""
+    told = {(one.host, one.title, one.subject): one for one in findings if one.opinion}
+    return list(told.values())
 
 
 def withdrawn(findings: Iterable[Finding]) -> list[Finding]:

@@ -11,7 +11,8 @@ import pytest
 from orchestrator.render.names import TERMS, names_in
 from orchestrator.render.numbers import PLACEHOLDER, REMOVED, Facts, bare, settle
 from orchestrator.render.quantities import UNITS, Measurements
-from orchestrator.render.words import UNSEEN, cut_words
+from orchestrator.render.words import cut_words
+from swarm_tasks.unseen import UNSEEN
 
 VALUES = {
     "f1.1": "97.3 %",
