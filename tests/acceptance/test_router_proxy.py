@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Generator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -123,6 +126,28 @@ def test_a_host_s_key_is_good_until_its_line_is_taken_out(
     with pytest.raises(ModelRefused, match="HOSTSWARM_ROUTER_KEY"):
         ask(settings(proxy, HOST_KEY))
     assert ask(settings(proxy)).text == "Well."
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "status"),
+    [
+        (FLEET_KEY, "/v1/models", 200),
+        (FLEET_KEY, "/model/info", 403),
+        (FLEET_KEY, "/get/config/callbacks", 403),
+        (FLEET_KEY, "/key/list", 403),
+        ("sk-nobody", "/v1/models", 401),
+        ("", "/v1/models", 401),
+        ("", "/health/liveliness", 200),
+    ],
+)
+def test_a_host_s_key_asks_models_and_nothing_else(
+    proxy: RouterProxy, key: str, path: str, status: int
+) -> None:
+    connection = HTTPConnection(urlsplit(proxy.url).netloc, timeout=20.0)
+    with closing(connection):
+        connection.request("GET", path, headers={"Authorization": f"Bearer {key}"} if key else {})
+        with connection.getresponse() as reply:
+            assert reply.status == status
 
 
 def test_what_a_provider_charges_is_unknown_where_litellm_knows_no_price(
