@@ -41,7 +41,10 @@ def finish(ledger: Ledger, presence: Presence, job: str, settings: Settings | No
         report = synthesize(record.job, parts, around)
     if wants_words(record.job, report):
         told = _told(ledger, record, report, parts, settings)
-        if told is not None:
+        if ledger.cancelled((job,)):
+            record = ledger.record(job)
+            report = synthesize(record.job, parts, _circumstances(ledger, presence, record))
+        elif told is not None:
             report = with_words(report, record.job, told, now_utc())
     ledger.close_job(report)
 
@@ -88,7 +91,11 @@ def _told(
         spent = ledger.spent(job.id)
         return job.allowance.exceeded(spent.tokens, spent.cost_usd)
 
-    purse = Purse(refused, lambda charge: ledger.charge_job(job.id, charge))
+    purse = Purse(
+        refused,
+        charge=lambda charge: ledger.charge_job(job.id, charge),
+        given_up=lambda: bool(ledger.cancelled((job.id,))),
+    )
     left = record.deadline_at - ledger.now() - CLOSING_SECONDS
     return tell(report, parts, settings, left, purse)
 

@@ -53,6 +53,9 @@ LEAST_ROOM_TOKENS = 400
 MOST_GROUPS = 30
 """How many groups a report is read in at most; what is left over, the least grave, is counted."""
 
+LOOK_SECONDS = 0.5
+"""How often it is looked whether anybody still waits for words."""
+
 AT_ONCE = 6
 """How many groups are read side by side."""
 
@@ -88,10 +91,12 @@ class Purse:
     Args:
         refused: Says which bound is reached, before each call; empty for none.
         charge: Counts a call.
+        given_up: Says whether nobody waits for words any more, every so often.
     """
 
     refused: Callable[[], str]
     charge: Callable[[Charge], None]
+    given_up: Callable[[], bool] = lambda: False
 
 
 def wants_words(job: Job, report: Report) -> bool:
@@ -199,16 +204,25 @@ class _Teller:
         if model is None:
             raise ModelError("control has no model")
         try:
-            async with asyncio.timeout(seconds):
-                own = self.settings.context_length_of(Tier.ORCHESTRATOR)
-                window = own or await model.context_length() or DEFAULT_WINDOW_TOKENS
-                try:
-                    return await self._within(model, window, seconds)
-                except ContextExceeded as error:
-                    smaller = int(window * SHRINK)
-                    return await self._within(model, min(error.limit or smaller, smaller), seconds)
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                asking = group.create_task(self._ask(model, seconds))
+                while not (await asyncio.wait((asking,), timeout=LOOK_SECONDS))[0]:
+                    if self.purse.given_up():
+                        raise ModelError("the job was cancelled")
+            return asking.result()
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         finally:
             await model.close()
+
+    async def _ask(self, model: Model, seconds: float) -> Settled:
+        own = self.settings.context_length_of(Tier.ORCHESTRATOR)
+        window = own or await model.context_length() or DEFAULT_WINDOW_TOKENS
+        try:
+            return await self._within(model, window, seconds)
+        except ContextExceeded as error:
+            smaller = int(window * SHRINK)
+            return await self._within(model, min(error.limit or smaller, smaller), seconds)
 
     async def _within(self, model: Model, window: int, seconds: float) -> Settled:
         """The words of a model that reads `window` tokens at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -191,6 +192,25 @@ def test_a_model_that_is_slow_ends_with_the_deadline(ended: Finish, server: Mode
     assert report.summary.startswith(BY_COUNTS)
     assert report.degraded[0].step == "synthesis"
     assert report.usage.wall_seconds < 2.0
+
+
+def test_words_that_nobody_waits_for_are_given_up(
+    ended: Finish, server: ModelServer, client: Commands
+) -> None:
+    server.play(plays(fails(hang=True)))
+
+    def cancel() -> None:
+        wait_until("the model is asked", lambda: len(server.requests()) == 1)
+        Ledger(client, 3600).cancel("abcdefgh")
+
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(cancel)
+        report = ended()
+        asked.result()
+    assert time.monotonic() - began < 15
+    assert (report.job.cancelled, report.degraded) == (True, ())
+    assert report.summary.startswith("The job was cancelled.")
 
 
 def test_after_the_deadline_no_model_is_asked(ended: Finish, server: ModelServer) -> None:
