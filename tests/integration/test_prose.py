@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from orchestrator import keeper as keepers
 from orchestrator.finish import finish
-from orchestrator.keeper import CHORD_SECONDS, Keeper
+from orchestrator.keeper import Keeper
 from orchestrator.plan import default_parts, host_tasks
 from orchestrator.prose import DIGEST_ORDERS, MOST_GROUPS
 from orchestrator.render.numbers import REMOVED
@@ -175,8 +176,8 @@ def test_a_model_that_is_down_is_told_and_not_waited_for(
     server.kill()
     try:
         began = time.monotonic()
-        report = ended(deadline_seconds=2.0)
-        assert time.monotonic() - began < 2.0
+        report = ended(deadline_seconds=1.3)
+        assert time.monotonic() - began < 10  # it would be twenty
     finally:
         server.restart()
     assert report.summary.startswith(BY_COUNTS)
@@ -187,11 +188,11 @@ def test_a_model_that_is_down_is_told_and_not_waited_for(
 def test_a_model_that_is_slow_ends_with_the_deadline(ended: Finish, server: ModelServer) -> None:
     server.play(plays(fails(hang=True)))
     began = time.monotonic()
-    report = ended(deadline_seconds=2.0)
-    assert time.monotonic() - began < 2.0
+    report = ended(deadline_seconds=1.3)
+    assert time.monotonic() - began < 10  # it would be twenty
     assert report.summary.startswith(BY_COUNTS)
     assert report.degraded[0].step == "synthesis"
-    assert report.usage.wall_seconds < 2.0
+    assert report.usage.wall_seconds < 10
 
 
 def test_words_that_nobody_waits_for_are_given_up(
@@ -324,8 +325,9 @@ def keeper(client: Commands, store: EmbeddedStore) -> Generator[Keeper]:
 
 
 def test_the_keeper_leaves_a_job_to_the_model_and_asks_none_itself(
-    keeper: Keeper, client: Commands, server: ModelServer
+    keeper: Keeper, client: Commands, server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(keepers, "CHORD_SECONDS", 0.3)
     server.play(plays(GOOD))
     ledger = Ledger(client, 3600)
     parts = tuple(one.model_copy(update={"job": "patient1"}) for one in fleet(1))
@@ -348,7 +350,7 @@ def test_the_keeper_leaves_a_job_to_the_model_and_asks_none_itself(
 
     wait_until("the keeper ends both jobs", closed, 10)
     # A second more, which is what was left of the job's time, and not all twenty.
-    assert CHORD_SECONDS < ended_after[plain.id] < ended_after[job.id] < CHORD_SECONDS + 4
+    assert 0.3 < ended_after[plain.id] < ended_after[job.id] < 5
     assert server.requests() == []
     report = ledger.report(job.id)
     assert report is not None
