@@ -29,6 +29,7 @@ from swarm_tasks.models.report import HostReport, Report
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
+from tests.support.hosts import view
 from tests.support.model_script import Turn, fails, plays, says
 from tests.support.model_server import ModelServer
 from tests.support.scenes import part, trouble
@@ -146,6 +147,28 @@ def test_what_planning_took_is_on_the_bill(ended: Finish, client: Commands) -> N
     assert report is not None
     assert report.charges == (planned,)
     assert (report.usage.llm_calls, report.usage.prompt_tokens) == (1, 700)
+
+
+def test_hosts_are_compared_with_those_of_the_role_that_they_announced(client: Commands) -> None:
+    ledger, presence = Ledger(client, 3600), Presence(client, 5.0, 3600)
+    roles = {**dict.fromkeys(("web1", "web2", "web3", "web4", "web5"), "web"), "db1": "db"}
+    for host, role in roles.items():
+        seen = view(host, role)
+        assert seen.facts is not None
+        assert seen.beat is not None
+        presence.announce(seen.facts)
+        presence.beat(seen.beat)
+    memory = ("memory.used_percent", "physical memory")
+    used = {**dict.fromkeys(roles, 20.0), "web5": 80.0, "db1": 85.0}
+    parts = tuple(part(host, {memory: value}) for host, value in used.items())
+    job = opened(ledger, parts, brain=BrainChoice.RULES)
+    finish(ledger, presence, job.id)
+    report = ledger.report(job.id)
+    assert report is not None
+    (outlier,) = report.outliers
+    assert (outlier.host, outlier.group, outlier.peers) == ("web5", "hosts of role web", 5)
+    assert [line.role for line in report.hosts] == ["db", *["web"] * 5]
+    assert report.findings == ()
 
 
 NONSENSE = {
