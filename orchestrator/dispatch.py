@@ -87,5 +87,8 @@ def _part(app: Celery, job: str, task: HostTask) -> Any:
             "queue": routing.host_queue(task.host),
             "task_id": task_id(job, task.part),
             "ignore_result": True,
+            # What Flower shows of it. Left to itself Celery prints the whole task for that.
+            "argsrepr": f"({task.part!r},)",
+            "kwargsrepr": "{}",
         },
     )

@@ -7,8 +7,6 @@ two turns, and what several agents did at the same time is written together.
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -17,11 +15,10 @@ import redis
 from swarm_tasks.brain.base import Step
 from swarm_tasks.log import logger
 from swarm_tasks.models.job import HostTask
+from swarm_tasks.store.batches import Batches
 from swarm_tasks.store.bill import Spent
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.steps import PartSteps
-
-BATCH = 100
 
 
 class Asked(Future[Spent | None]):
@@ -47,36 +44,23 @@ class StepWriter:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._queue: queue.SimpleQueue[PartSteps | Asked | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._drain, name="hostswarm-steps", daemon=True)
-        self._thread.start()
+        self._batches = Batches[PartSteps | Asked](
+            self._write, "hostswarm-steps", urgent=lambda item: isinstance(item, Asked)
+        )
 
     def put(self, steps: PartSteps) -> None:
         """Hand over steps; returns at once."""
-        self._queue.put(steps)
+        self._batches.put(steps)
 
     def ask(self, job: str) -> Asked:
         """What a job has spent, with all that was handed over before."""
         asked = Asked(job)
-        self._queue.put(asked)
+        self._batches.put(asked)
         return asked
 
     def close(self, timeout_seconds: float = 2.0) -> None:
         """Write what is left and end."""
-        self._queue.put(None)
-        self._thread.join(timeout_seconds)
-
-    def _drain(self) -> None:
-        ended = False
-        while not ended and (item := self._queue.get()) is not None:
-            batch = [item]
-            while len(batch) < BATCH and not self._queue.empty():
-                following = self._queue.get()
-                if following is None:
-                    ended = True
-                    break
-                batch.append(following)
-            self._write(batch)
+        self._batches.close(timeout_seconds)
 
     def _write(self, batch: Sequence[PartSteps | Asked]) -> None:
         steps = [item for item in batch if isinstance(item, PartSteps)]

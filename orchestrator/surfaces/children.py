@@ -27,7 +27,7 @@ def worker_argv(
     return [
         *(*CELERY, "worker", "--pool", "threads", "--concurrency", str(settings.agents)),
         *("--hostname", routing.worker_node(settings.host), "--queues", ",".join(queues)),
-        *("--loglevel", level, "--events", *QUIET),
+        *("--loglevel", level, *QUIET),
     ]
 
 
@@ -36,7 +36,7 @@ def control_argv(settings: Settings, level: str = "INFO") -> list[str]:
     return [
         *(*CELERY, "worker", "--pool", "threads", "--concurrency", "4"),
         *("--hostname", f"control@{settings.host}", "--queues", routing.CONTROL),
-        *("--loglevel", level, "--events", *QUIET),
+        *("--loglevel", level, *QUIET),
     ]
 
 

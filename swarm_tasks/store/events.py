@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
 
 import redis
@@ -11,12 +9,11 @@ import redis
 from swarm_tasks.log import logger
 from swarm_tasks.models.event import Event
 from swarm_tasks.store import keys
+from swarm_tasks.store.batches import BATCH, Batches
 from swarm_tasks.store.commands import Commands
 
 STREAM_LENGTH = 20_000
 """The newest events of a job that are kept; older ones are only progress."""
-
-BATCH = 500
 
 
 class EventWriter:
@@ -32,29 +29,15 @@ class EventWriter:
     def __init__(self, client: Commands, ttl_seconds: int) -> None:
         self._client = client
         self._ttl = ttl_seconds
-        self._queue: queue.SimpleQueue[tuple[str, Event] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._drain, name="hostswarm-events", daemon=True)
-        self._thread.start()
+        self._batches = Batches(self._write, "hostswarm-events")
 
     def emit(self, job: str, event: Event) -> None:
         """Hand over one event; returns at once."""
-        self._queue.put((job, event))
+        self._batches.put((job, event))
 
     def close(self, timeout_seconds: float = 2.0) -> None:
         """Write what is left and end."""
-        self._queue.put(None)
-        self._thread.join(timeout_seconds)
-
-    def _drain(self) -> None:
-        while (item := self._queue.get()) is not None:
-            batch = [item]
-            while len(batch) < BATCH and not self._queue.empty():
-                following = self._queue.get()
-                if following is None:
-                    self._queue.put(None)
-                    break
-                batch.append(following)
-            self._write(batch)
+        self._batches.close(timeout_seconds)
 
     def _write(self, batch: list[tuple[str, Event]]) -> None:
         pipe = self._client.pipeline(transaction=False)

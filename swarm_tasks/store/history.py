@@ -56,7 +56,8 @@ class History:
         if raised:
             pipe.hset(key, mapping={mark: word.value for mark, word in raised.items()})
             pipe.expire(key, self._forget)
-        pipe.execute()
+        if gone or raised:
+            pipe.execute()
 
     def _key(self, metric: str, subject: str) -> str:
         return keys.SAMPLES.at(host=self._host, metric=metric, subject=subject)

@@ -1,0 +1,69 @@
+"""One thread that writes what many hand over, several at a time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+BATCH = 500
+PAUSE_SECONDS = 0.05
+"""The least time between two writes. The first of a quiet time goes out at once; in a rush what
+comes meanwhile is written together, which costs a store and a worker a fraction."""
+
+
+class Batches(Generic[T]):
+    """Hands items over to `write` from a thread of its own, in order.
+
+    Args:
+        write: Takes what has come together. What it raises would end the thread: it handles its
+            own errors.
+        name: The thread's.
+        urgent: Whether an item is to be written without a pause.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[list[T]], None],
+        name: str,
+        urgent: Callable[[T], bool] = lambda item: False,
+    ) -> None:
+        self._write = write
+        self._urgent = urgent
+        self._queue: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._drain, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, item: T) -> None:
+        """Hand over one item; returns at once."""
+        self._queue.put(item)
+
+    def close(self, timeout_seconds: float = 2.0) -> None:
+        """Write what is left and end."""
+        self._queue.put(None)
+        self._thread.join(timeout_seconds)
+
+    def _drain(self) -> None:
+        written, ended = 0.0, False
+        while not ended and (item := self._queue.get()) is not None:
+            batch = [item]
+            due = written + PAUSE_SECONDS
+            while len(batch) < BATCH:
+                hurry = self._urgent(batch[-1])
+                try:
+                    left = 0.0 if hurry else due - time.monotonic()
+                    following = (
+                        self._queue.get(timeout=left) if left > 0 else self._queue.get(False)
+                    )
+                except queue.Empty:
+                    break
+                if following is None:
+                    ended = True
+                    break
+                batch.append(following)
+            self._write(batch)
+            written = time.monotonic()
