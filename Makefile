@@ -9,7 +9,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 ROUTER_VENV := .venv-router
 ROUTER_BIN := $(ROUTER_VENV)/bin
 
-.PHONY: audit up test unit lint types floors browser wheel check bench router-test \
+.PHONY: audit up test unit lint types floors browser wheel check bench peers router-test \
   compose-test lock clean help
 
 help: ## Say what can be made
@@ -53,6 +53,9 @@ check: lint types floors test ## Everything that CI checks
 
 bench: $(VENV)/.dev ## The figures of benchmarks/, each as a table
 	$(BIN)/python -m benchmarks
+
+peers: $(VENV)/.dev ## Agent frameworks beside ours; installs them first
+	$(BIN)/python -m benchmarks peers
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
