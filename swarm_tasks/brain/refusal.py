@@ -25,6 +25,11 @@ from swarm_tasks.models.charge import Tier
 WORDS = 200
 """How many characters of an endpoint's own words are told."""
 
+MOST_READ = 2000
+"""How many characters of each text in an error are looked at: it may quote a whole request."""
+
+MOST_DETAILS = 4
+
 KEY_SETTING = "HOSTSWARM_ROUTER_KEY"
 URL_SETTING = "HOSTSWARM_ROUTER_URL"
 
@@ -64,7 +69,10 @@ _NO_USER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SECRETS = re.compile(
-    r"\bBearer \S+|\b(?:sk|pk|rk|gsk|key)-[^\s\"',]+|[^\s\"',]*(?:\*{3}|\.{3})[^\s\"',]*"
+    r"\bBearer \S+|\b(?:sk|pk|rk|gsk|key)-[^\s\"',]+"
+    # Of a word that is partly masked already, tried from its beginning alone: once, not at each
+    # of its characters.
+    r"|(?<![^\s\"',])[^\s\"',]*(?:\*{3}|\.{3})[^\s\"',]*"
     r"|\b[0-9a-f]{24,}\b"
 )
 
@@ -236,6 +244,7 @@ class _Words:
             if is_page(body, kind):
                 return cls("", page=True)
             words = (body.decode("utf-8", "replace"),)
+        words = tuple(_cut(one, key) for one in words)
         joined = "\n".join(words)
         found = _LIMIT.search(joined)
         limit = next((int(group) for group in found.groups() if group), None) if found else None
@@ -253,7 +262,7 @@ def _words(data: object) -> Iterator[str]:
     details = [table(one) for one in rows(top.get("detail"))]  # FastAPI's, of a form that is wrong
     shown_first = (table(error).get("message"), error, top.get("message"), top.get("detail"))
     yield from filter(None, map(text, shown_first))
-    yield from (f"{text(one.get('msg'))}: {one.get('loc')}" for one in details)
+    yield from (f"{text(one.get('msg'))}: {one.get('loc')}" for one in details[:MOST_DETAILS])
     for place in (table(error), top):
         yield from (
             f'"{name}": {place[name]}'
@@ -262,10 +271,13 @@ def _words(data: object) -> Iterator[str]:
         )
 
 
+def _cut(words: str, key: str) -> str:
+    """As much of a text as is looked at, without the key: a cut could leave half of it."""
+    return (words.replace(key, "***") if key else words)[:MOST_READ]
+
+
 def shown(words: str, key: str) -> str:
     """An endpoint's words fit to be shown: one short line without anything like a key."""
-    if key:
-        words = words.replace(key, "***")
-    words = _SECRETS.sub("***", words)
+    words = _SECRETS.sub("***", _cut(words, key))
     words = " ".join("".join(one if one.isprintable() else " " for one in words).split())
     return words if len(words) <= WORDS else words[: WORDS - 1].rstrip() + "…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -291,3 +292,16 @@ def test_words_that_are_shown_are_short_and_harmless() -> None:
     assert len(shown("x" * 1000, "")) == 200
     assert shown("the key hunter22 is wrong", "hunter22") == "the key *** is wrong"
     assert shown("Authorization: Bearer abc.def", "") == "Authorization: ***"
+
+
+def test_a_request_that_is_quoted_is_not_searched_to_its_end() -> None:
+    began = time.monotonic()
+    error = judge(400, openai(f"invalid image: {'A' * 40_000}", "invalid_image"))
+    assert time.monotonic() - began < 5  # a pattern that goes over it again and again needs 20
+    assert str(error).startswith(f"{URL} refuses the request (400): invalid image: AAA")
+    long_key = "hunter22" * 30
+    assert "hunter" not in shown("x" * 1990 + long_key, long_key)
+    assert shown("the key " + "9" * 5000 + "*** is wrong", "").startswith("the key 999")
+    assert shown("the key ab12****cd is wrong", "") == "the key *** is wrong"
+    late = openai("x" * 3000, "context_length_exceeded")
+    assert isinstance(judge(400, late), ContextExceeded)
