@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -23,9 +23,9 @@ class Place:
     """
 
     url: URL
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     proxy: URL | None = None
-    proxy_headers: Mapping[str, str] | None = None
+    proxy_headers: Mapping[str, str] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, url: str, key: str) -> Place:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swarm_tasks.brain.loose import Nonsense, is_page, parsed, rows, table, text
 from swarm_tasks.brain.retry import Again, Elsewhere, is_worth_it
@@ -91,7 +91,7 @@ class Asked:
     url: str
     model: str
     tier: Tier
-    key: str = ""
+    key: str = field(default="", repr=False)
     tools: bool = False
     features: frozenset[Feature] = frozenset()
 
