@@ -18,6 +18,9 @@ CONNECTION_STATUS = 500
 NO_KEY = re.compile(r"missing credentials|api_key.{0,60}must be set|no api key", re.I)
 WRAPPING = re.compile(r"^(?:(?:litellm\.)?\w*(?:Error|Exception)(?::| -)\s*)+")
 
+LEAST_KEY = 8
+"""A shorter value of such a variable is no key, but a word such as `EMPTY` or `none`."""
+
 KEYS = {
     "bedrock": "AWS_ACCESS_KEY_ID",
     "vertex_ai": "GOOGLE_APPLICATION_CREDENTIALS",
@@ -38,7 +41,7 @@ def meaning(error: Exception, asked: Asked) -> Again | Plainer | ModelError:
         asked: What was asked; its URL is the model's name, which is all that is known here.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
-    words = said(error)
+    words = _without_keys(said(error))
     told = cast("int | None", getattr(error, "status_code", None))
     status = told or CONNECTION_STATUS
     if names & {"RouterRateLimitError", "RouterRateLimitErrorBasic"}:
@@ -80,6 +83,20 @@ def _key_refused(asked: Asked, provider: str | None) -> ModelRefused:
             f"set {variable} to one that may use this model",
         )
     return ModelRefused(f"{asked.url} needs a key and {variable} is not set", f"set {variable}")
+
+
+def _without_keys(words: str) -> str:
+    """A provider's words without the keys that the environment holds, whatever they look like."""
+    held = {
+        value.strip()
+        for name, value in os.environ.items()
+        if name.endswith("_API_KEY") or name in KEYS.values()
+    }
+    # The longest first: one may be the beginning of another.
+    for value in sorted(held, key=len, reverse=True):
+        if len(value) >= LEAST_KEY:
+            words = words.replace(value, "***")
+    return words
 
 
 def _after_seconds(error: Exception) -> float | None:

@@ -74,6 +74,9 @@ _SECRETS = re.compile(
     # of its characters.
     r"|(?<![^\s\"',])[^\s\"',]*(?:\*{3}|\.{3})[^\s\"',]*"
     r"|\b[0-9a-f]{24,}\b"
+    # The query of a URL that takes its key there, as Google's does.
+    r"|(?<=[?&])(?:api[-_]?)?(?:key|token)=[^&\s\"']+",
+    re.ASCII,
 )
 
 

@@ -68,6 +68,17 @@ def test_a_refused_key_names_its_variable_and_is_not_shown(
     assert "canary-0123" not in str(found)
 
 
+def test_keys_of_the_environment_and_of_urls_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MISTRAL_API_KEY", "Qx7vLm2Canary")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    words = "none at https://g.example/m:generateContent?alt=sse&key=AIzaCanary nor Qx7vLm2Canary"
+    told = str(meant(Said(words, 400)))
+    assert "none at https://g.example/m:generateContent?alt=sse&*** nor ***" in told
+    assert "Canary" not in told
+
+
 def test_a_key_that_is_not_set_is_said_though_litellm_calls_it_an_error_of_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
