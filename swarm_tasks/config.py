@@ -151,6 +151,15 @@ class Settings(BaseSettings):
     def _base_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(base_url(url) for url in value)
 
+    @field_validator("router_key")
+    @classmethod
+    def _one_word(cls, value: SecretStr | None) -> SecretStr | None:
+        """It is sent in one line; HTTP takes no other. The message must not tell it."""
+        key = value.get_secret_value().strip() if value is not None else ""
+        if any(one.isspace() or not one.isprintable() for one in key):
+            raise ValueError("a key is one word: no line break, white space or control character")
+        return value if value is None else SecretStr(key)
+
     @field_validator("state_dir")
     @classmethod
     def _wherever_it_is_used(cls, value: Path) -> Path:

@@ -301,3 +301,20 @@ def test_a_schedule_asks_once_whoever_beats() -> None:
     assert nightly.hosts == ("web*",)
     assert 0 < nightly.slot_seconds < 60
     assert Schedule(name="often", every_seconds=100).request().slot_seconds == 90
+
+
+@pytest.mark.parametrize("key", ["sk-canary\nsecond", "sk-canary second", "sk-\x00canary"])
+def test_a_key_is_one_word_and_is_never_told(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "key"
+    path.write_text(key)
+    monkeypatch.setenv("HOSTSWARM_ROUTER_KEY_FILE", str(path))
+    said = refusal()
+    assert said.startswith("HOSTSWARM_ROUTER_KEY_FILE: a key is one word")
+    assert "canary" not in said
+    monkeypatch.delenv("HOSTSWARM_ROUTER_KEY_FILE")
+    monkeypatch.setenv("HOSTSWARM_ROUTER_KEY", " sk-canary\n")
+    held = load_settings().router_key
+    assert held is not None
+    assert held.get_secret_value() == "sk-canary"
