@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from swarm_tasks.brain.circuit import Circuit
 from swarm_tasks.brain.place import Place
 
+MOST_REST_SECONDS = 60.0
+"""An endpoint that asks for a longer rest is tried again after this: its limit may be raised."""
+
 
 @dataclass(slots=True, eq=False)
 class Endpoint:
@@ -17,6 +20,8 @@ class Endpoint:
         url: Its base URL.
         in_flight: Requests that it has not answered yet.
         trouble: What last went wrong with it, as it is said of it: "refuses connections".
+        not_before: Until then it asks to be left alone, by the clock of who asked it. It answers
+            at once that it does, and so would seem the least busy to all others.
     """
 
     url: str
@@ -24,6 +29,11 @@ class Endpoint:
     circuit: Circuit
     in_flight: int = 0
     trouble: str = ""
+    not_before: float = 0.0
+
+    def rest(self, seconds: float, now: float) -> None:
+        """It asks to be left alone for so long."""
+        self.not_before = max(self.not_before, now + min(seconds, MOST_REST_SECONDS))
 
 
 class Endpoints:
@@ -33,8 +43,10 @@ class Endpoints:
         self.all = tuple(all_of_them)
         self._turn = 0
 
-    def least_busy(self, without: Collection[Endpoint] = ()) -> Endpoint | None:
+    def least_busy(self, without: Collection[Endpoint] = (), now: float = 0.0) -> Endpoint | None:
         """The least busy of those whose circuit lets through, or None for none.
+
+        One that asks to be left alone is taken only where there is no other.
 
         Args:
             without: Those that are not asked.
@@ -42,17 +54,24 @@ class Endpoints:
         size = len(self.all)
         self._turn = (self._turn + 1) % size
         best: Endpoint | None = None
+        least = (True, 0)
         for number in range(size):
             one = self.all[(self._turn + number) % size]
             if one in without or not one.circuit.lets_through:
                 continue
-            if best is None or one.in_flight < best.in_flight:
-                best = one
+            rank = (one.not_before > now, one.in_flight)
+            if best is None or rank < least:
+                best, least = one, rank
         return best
 
-    def have_another(self, endpoint: Endpoint, without: Collection[Endpoint]) -> bool:
+    def have_another(
+        self, endpoint: Endpoint, without: Collection[Endpoint], now: float = 0.0
+    ) -> bool:
         """Whether there is one more that could be asked after this one."""
         return len(self.all) > 1 and any(
-            one is not endpoint and one not in without and one.circuit.lets_through
+            one is not endpoint
+            and one not in without
+            and one.not_before <= now
+            and one.circuit.lets_through
             for one in self.all
         )

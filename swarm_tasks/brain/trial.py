@@ -42,11 +42,11 @@ class Trial:
 
     def next(self, now: float) -> Endpoint | None:
         """The endpoint to be asked now, or None: then there is a pause to be made."""
-        return self.endpoints.least_busy(self._skipped(now))
+        return self.endpoints.least_busy(self._skipped(now), now)
 
     def until(self, endpoint: Endpoint, now: float) -> float:
         """When asking this endpoint ends: half-way, where another is left for the other half."""
-        if self.endpoints.have_another(endpoint, self._skipped(now)):
+        if self.endpoints.have_another(endpoint, self._skipped(now), now):
             return now + 0.5 * (self.end - now)
         return self.end
 
@@ -57,6 +57,7 @@ class Trial:
         endpoint.trouble = failure.reason
         if failure.after_seconds:
             self._not_before[endpoint] = now + failure.after_seconds
+            endpoint.rest(failure.after_seconds, now)
 
     def refused(self, endpoint: Endpoint, error: ModelError) -> None:
         """An endpoint refused, and would again."""

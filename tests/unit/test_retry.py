@@ -199,6 +199,23 @@ def test_an_endpoint_that_asks_for_rest_is_left_out_while_another_is_there() -> 
     assert bench.trial.next(bench.now) is second
 
 
+def test_one_call_s_endpoint_that_asks_for_rest_is_left_alone_by_all_while_another_is_there() -> (
+    None
+):
+    bench = Bench(2, seconds=200.0)
+    first, second = bench.endpoints.all
+    bench.trial.lost(first, Again("limits the rate", False, 120.0), bench.now)
+    second.in_flight = 7
+    for _ in range(4):
+        assert bench.call().next(bench.now) is second
+    assert bench.call().until(second, bench.now) == 60.0
+    call = bench.call()
+    call.lost(second, Again("limits the rate", False, 1.0), bench.now)
+    assert call.next(bench.now) is first  # none but this is left
+    bench.now += 60.0
+    assert {bench.call().next(bench.now) for _ in range(4)} == {first}
+
+
 def test_no_round_begins_after_the_end() -> None:
     bench = Bench(1, seconds=0.4)
     bench.lose(bench.endpoints.all[0])
