@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from orchestrator.render.claims import claim_digits
 from orchestrator.render.names import has_digit, names_in
@@ -18,7 +18,6 @@ from orchestrator.render.values import value_text
 from orchestrator.render.words import cut_words
 from swarm_tasks.measures import measures
 from swarm_tasks.models.base import JsonScalar
-from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Claim, Finding
 from swarm_tasks.models.report import HostReport, Report
 
@@ -98,11 +97,12 @@ def settled_words(part: HostReport) -> tuple[HostReport, int]:
         return part, 0
     removed = 0
     findings: list[Finding] = []
+    said = _Said(part)
     for finding in part.findings:
-        settled, gone = _settled_finding(finding, part)
+        settled, gone = _settled_finding(finding, said)
         findings.append(settled)
         removed += gone
-    facts = _facts_of_part(part)
+    facts = _facts_of_part(part, said)
     answer = settle(part.answer, facts)
     well = [
         Settled(text) if COUNTED_WELL.fullmatch(text) else settle(text, facts)
@@ -121,7 +121,23 @@ def _spoken(finding: Finding) -> bool:
     return bool(finding.explanation) or finding.source == "model"
 
 
-def _settled_finding(finding: Finding, part: HostReport) -> tuple[Finding, int]:
+class _Said:
+    """What tools answered in a part, as case-folded text; each answer is written out once."""
+
+    def __init__(self, part: HostReport) -> None:
+        self._items = {item.call_id: item for item in part.evidence}
+        self._texts: dict[str, str] = {}
+
+    def text(self, call_ids: Collection[str] | None = None) -> str:
+        """The answers to these calls, or all."""
+        wanted = [one for one in self._items if call_ids is None or one in call_ids]
+        for one in wanted:
+            if one not in self._texts:
+                self._texts[one] = str(self._items[one].data).casefold()
+        return " ".join(self._texts[one] for one in wanted)
+
+
+def _settled_finding(finding: Finding, said: _Said) -> tuple[Finding, int]:
     fields = {"explanation": EXPLANATION_CHARACTERS}
     if finding.source == "model":
         fields |= {"title": TITLE_CHARACTERS, "advice": EXPLANATION_CHARACTERS}
@@ -130,29 +146,28 @@ def _settled_finding(finding: Finding, part: HostReport) -> tuple[Finding, int]:
     words = {name: str(getattr(finding, name)) for name in fields}
     if not any(words.values()):
         return finding, 0
-    facts = _facts_of_finding(finding, part, any(map(has_digit, words.values())))
+    facts = _facts_of_finding(finding, said, any(map(has_digit, words.values())))
     settled = {name: settle(text, facts) for name, text in words.items()}
     changed = {name: cut_words(one.text, fields[name]) for name, one in settled.items()}
     return finding.model_copy(update=changed), sum(one.removed for one in settled.values())
 
 
-def _facts_of_finding(finding: Finding, part: HostReport, digits: bool) -> Facts:
+def _facts_of_finding(finding: Finding, said: _Said, digits: bool) -> Facts:
     """What the words about one finding may speak of."""
     calls = {ref.call_id for claim in finding.claims for ref in claim.evidence}
     calls |= {*finding.related}
-    cited = (item for item in part.evidence if digits and item.call_id in calls)
     return Facts(
         measured=Measurements.of(
             number for _, claim in _claims_of(finding) for number in _numbers_of(claim)
         ),
-        names=names_in(_names_of(finding), (finding.host,), _text_of(cited)),
+        names=names_in(_names_of(finding), (finding.host,), said.text(calls) if digits else ""),
     )
 
 
-def _facts_of_part(part: HostReport) -> Facts:
+def _facts_of_part(part: HostReport, said: _Said) -> Facts:
     """What an agent's answer may speak of."""
     digits = any(map(has_digit, (part.answer, *part.ruled_out)))
-    said = _text_of(part.evidence) if digits else ""
+    evidence = said.text() if digits else ""
     known = measures()
     values: list[tuple[JsonScalar | None, str]] = [
         (one.value, known[one.metric].unit) for one in part.measured if one.metric in known
@@ -163,7 +178,8 @@ def _facts_of_part(part: HostReport) -> Facts:
     texts = {one.subject for one in part.measured}
     for finding in part.findings:
         texts.update(_names_of(finding))
-    return Facts(measured=Measurements.of(values, said), names=names_in(texts, (part.host,), said))
+    names = names_in(texts, (part.host,), evidence)
+    return Facts(measured=Measurements.of(values, evidence), names=names)
 
 
 def _claims_of(finding: Finding) -> Iterator[tuple[int, Claim]]:
@@ -188,7 +204,3 @@ def _names_of(finding: Finding) -> Iterator[str]:
         if code := STATUS.search(finding.advice):
             yield f"status {code[1]}"
             yield f"HTTP {code[1]}"
-
-
-def _text_of(evidence: Iterable[Evidence]) -> str:
-    return " ".join(str(item.data) for item in evidence)

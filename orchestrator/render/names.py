@@ -35,6 +35,7 @@ WORD_ALONE = re.compile(r"(?<!\S)[a-z]{2,}(?!\S)")
 EDGES = ".:;,!?~_-–—/"
 LONGEST_PHRASE = 200
 MOST_PHRASES = 2000
+MOST_FALSE_STARTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,7 @@ class Names:
     Args:
         words: Names without a space, in lower case.
         phrases: Longer ones in which a number stands alone, such as `all 8 cores`.
-        evidence: What tools answered, in lower case: what looks like a name and stands there is
-            one.
+        evidence: What tools answered, case-folded: what looks like a name and stands there is one.
     """
 
     words: frozenset[str] = frozenset()
@@ -70,7 +70,19 @@ class Names:
     def _stands_in_evidence(self, word: str) -> bool:
         if not self.evidence or (QUANTITY_LIKE.match(word) and not _is_address(word)):
             return False
-        return bool(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", self.evidence))
+        # To find a str is many times as fast as a regular expression, and evidence may be MBs.
+        # Where that finds mostly the insides of other words, the expression is the faster one.
+        place = -1
+        for _ in range(MOST_FALSE_STARTS):
+            place = self.evidence.find(word, place + 1)
+            if place < 0:
+                return False
+            end = place + len(word)
+            around = self.evidence[max(place - 1, 0) : place] + self.evidence[end : end + 1]
+            if not any(one == "_" or one.isalnum() for one in around):
+                return True
+        whole = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+        return bool(whole.search(self.evidence, place + 1))
 
 
 def has_digit(text: str) -> bool:
@@ -82,7 +94,7 @@ def names_in(texts: Iterable[str], hosts: Iterable[str] = (), evidence: str = ""
     """The names in what was measured: subjects, titles, systems.
 
     Args:
-        evidence: What tools answered, where names may stand as well.
+        evidence: What tools answered, case-folded, where names may stand as well.
         hosts: Names for certain, whatever they look like. One that is all digits is a name only
             behind the word `host`.
     """
@@ -112,7 +124,7 @@ def names_in(texts: Iterable[str], hosts: Iterable[str] = (), evidence: str = ""
     return Names(
         frozenset(words),
         re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.I) if kept else None,
-        evidence.casefold(),
+        evidence,
     )
 
 
