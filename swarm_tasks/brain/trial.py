@@ -84,10 +84,14 @@ class Trial:
         if self._sick_rounds >= self.patience.rounds:
             raise self._unreachable(now)
         asked = any(one in self._not_before for one in self.failed)
+        delay = self.patience.delay(self._rounds, self.draw)
         if asked and free_in > 0:
-            seconds = free_in * (1 + LATE_SHARE * self.draw())
+            # At least ours: else one that asks for a millisecond is asked a thousand times. Yet
+            # no more than half of what is left, since it is alive.
+            told = free_in * (1 + LATE_SHARE * self.draw())
+            seconds = max(told, min(delay, 0.5 * (self.end - now)))
         else:
-            seconds = max(free_in, self.patience.delay(self._rounds, self.draw))
+            seconds = max(free_in, delay)
         if now + seconds >= self.end:
             raise self._unreachable(now, free_in if asked else 0.0)
         self.failed.clear()
@@ -108,7 +112,7 @@ class Trial:
 
     def _unreachable(self, now: float, asked_seconds: float = 0.0) -> ModelUnreachable:
         left = max(0.0, self.end - now)
-        if asked_seconds > left:
+        if asked_seconds > max(left, 1.0):
             words = (
                 f"{self._troubles()}, and asks to wait {asked_seconds:.0f} s, more than the "
                 f"{left:.1f} s that are left"

@@ -167,7 +167,7 @@ def test_patience_ends_for_one_who_waits_on_the_probe_of_another_too() -> None:
 
 
 def test_waiting_that_is_asked_for_is_honoured_and_costs_no_patience() -> None:
-    bench = Bench(1, rounds=2, seconds=100.0)
+    bench = Bench(1, rounds=2, seconds=100.0, most_seconds=5.0)
     (one,) = bench.endpoints.all
     for _ in range(8):
         bench.trial.lost(one, Again("limits the rate", False, 5.0), bench.now)
@@ -176,6 +176,20 @@ def test_waiting_that_is_asked_for_is_honoured_and_costs_no_patience() -> None:
         assert 5.0 <= seconds <= 5.5
         bench.now += seconds
         assert bench.trial.next(bench.now) is one
+
+
+def test_one_who_is_asked_to_wait_a_moment_waits_longer_each_time_and_to_the_end() -> None:
+    bench = Bench(1, seconds=10.0)
+    (one,) = bench.endpoints.all
+    pauses: list[float] = []
+    with pytest.raises(ModelUnreachable, match=r"tried \d\d times"):
+        while True:
+            bench.trial.lost(one, Again("limits the rate", False, 0.001), bench.now)
+            pauses.append(bench.trial.pause(bench.now))
+            bench.now += pauses[-1]
+            assert len(pauses) < 30
+    assert pauses[:3] == [0.5, 1.0, 2.0]
+    assert bench.now > 9.9
 
 
 def test_one_who_is_asked_to_wait_longer_than_there_is_time_gives_up_at_once() -> None:
@@ -199,9 +213,7 @@ def test_an_endpoint_that_asks_for_rest_is_left_out_while_another_is_there() -> 
     assert bench.trial.next(bench.now) is second
 
 
-def test_one_call_s_endpoint_that_asks_for_rest_is_left_alone_by_all_while_another_is_there() -> (
-    None
-):
+def test_one_that_asks_a_call_for_rest_is_left_alone_by_all_while_another_is_there() -> None:
     bench = Bench(2, seconds=200.0)
     first, second = bench.endpoints.all
     bench.trial.lost(first, Again("limits the rate", False, 120.0), bench.now)
