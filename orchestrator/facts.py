@@ -19,15 +19,15 @@ from orchestrator.render.words import cut_words
 from swarm_tasks.measures import measures
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.finding import Claim, Finding
-from swarm_tasks.models.report import HostReport, Report
+from swarm_tasks.models.report import HostReport, NotSeen, Report
 
 ANSWER_CHARACTERS = 2_000
 EXPLANATION_CHARACTERS = 1_000
 TITLE_CHARACTERS = 200
 """The longest words of an agent's model that a report takes."""
 
-COUNTED_WELL = re.compile(r"[^:]+: \d+ checked")
-"""What the rules rule out, with how many they looked at."""
+COUNTED_WELL = re.compile(r"(.+): \d+ checked")
+"""What the rules rule out, by its meaning in the metric table, with how many they looked at."""
 
 STATUS = re.compile(r"\bstatus (\d{3})\b")
 
@@ -80,9 +80,8 @@ def all_settled(parts: Sequence[HostReport]) -> tuple[list[HostReport], int]:
     settled: list[HostReport] = []
     removed = 0
     for part in parts:
-        if part.answer or part.findings:
-            part, gone = settled_words(part)
-            removed += gone
+        part, gone = settled_words(part)
+        removed += gone
         settled.append(part)
     return settled, removed
 
@@ -90,10 +89,18 @@ def all_settled(parts: Sequence[HostReport]) -> tuple[list[HostReport], int]:
 def settled_words(part: HostReport) -> tuple[HostReport, int]:
     """A part with the numbers in its model's words settled, and how many were taken out.
 
-    What explains a finding may say the numbers of its claims; an agent's answer also those that
-    stand in the evidence of the part. What the rules wrote stays as it is.
+    What explains a finding may say the numbers of its claims; an agent's answer, what it ruled out
+    and what it could not see also those that stand in the evidence of the part. What code wrote
+    stays as it is.
     """
-    if not part.answer and not any(map(_spoken, part.findings)):
+    counted = _counted_by_rules(part)
+    seen = {(item.tool, item.reason) for item in part.evidence}
+    if (
+        not part.answer
+        and counted.issuperset(part.ruled_out)
+        and all(_met_by_code(miss, seen) for miss in part.not_seen)
+        and not any(map(_spoken, part.findings))
+    ):
         return part, 0
     removed = 0
     findings: list[Finding] = []
@@ -104,16 +111,35 @@ def settled_words(part: HostReport) -> tuple[HostReport, int]:
         removed += gone
     facts = _facts_of_part(part, said)
     answer = settle(part.answer, facts)
-    well = [
-        Settled(text) if COUNTED_WELL.fullmatch(text) else settle(text, facts)
-        for text in part.ruled_out
+    well = [Settled(text) if text in counted else settle(text, facts) for text in part.ruled_out]
+    blind = [
+        Settled(miss.reason) if _met_by_code(miss, seen) else settle(miss.reason, facts)
+        for miss in part.not_seen
     ]
     changed = {
         "findings": tuple(findings),
         "answer": cut_words(answer.text, ANSWER_CHARACTERS),
         "ruled_out": tuple(cut_words(one.text, TITLE_CHARACTERS) for one in well),
+        "not_seen": tuple(
+            miss.model_copy(update={"reason": one.text})
+            for miss, one in zip(part.not_seen, blind, strict=True)
+        ),
     }
-    return part.model_copy(update=changed), removed + sum(one.removed for one in (answer, *well))
+    removed += sum(one.removed for one in (answer, *well, *blind))
+    return part.model_copy(update=changed), removed
+
+
+def _counted_by_rules(part: HostReport) -> set[str]:
+    """What is ruled out in the words that the rules use, which hold a count of code's own."""
+    meanings = {measure.meaning for measure in measures().values()}
+    found = ((text, COUNTED_WELL.fullmatch(text)) for text in part.ruled_out)
+    return {text for text, told in found if told and told[1] in meanings}
+
+
+def _met_by_code(miss: NotSeen, seen: Collection[tuple[str, str]]) -> bool:
+    """Whether code said why something was not seen: a model's words have no remedy and name no
+    arguments, and are no tool's own."""
+    return bool(miss.remedy or miss.arguments) or (miss.tool, miss.reason) in seen
 
 
 def _spoken(finding: Finding) -> bool:
@@ -166,7 +192,8 @@ def _facts_of_finding(finding: Finding, said: _Said, digits: bool) -> Facts:
 
 def _facts_of_part(part: HostReport, said: _Said) -> Facts:
     """What an agent's answer may speak of."""
-    digits = any(map(has_digit, (part.answer, *part.ruled_out)))
+    blind = (miss.reason for miss in part.not_seen)
+    digits = any(map(has_digit, (part.answer, *part.ruled_out, *blind)))
     evidence = said.text() if digits else ""
     known = measures()
     values: list[tuple[JsonScalar | None, str]] = [

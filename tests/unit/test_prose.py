@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from swarm_tasks.config import Settings
 from swarm_tasks.models.charge import Charge, Tier
 from swarm_tasks.models.finding import Finding, Severity, Verdict
 from swarm_tasks.models.job import BrainChoice, Plan
-from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
+from swarm_tasks.models.report import HostReport, HostStatus, NotSeen, Report, StopReason
 from tests.support.scenes import AT, answer, job, part, report, trouble
 
 CHARGE = Charge(tier=Tier.WORKER, model="quick", prompt_tokens=90, completion_tokens=9)
@@ -169,6 +170,26 @@ def test_the_rules_words_stay_as_they_are() -> None:
     assert settled_words(plain) == (plain, 0)
     spoken = part("web1", findings=(mine.model_copy(update={"explanation": "So."}),))
     assert settled_words(spoken)[0].findings[0].advice == mine.advice
+
+
+def test_what_a_model_rules_out_or_could_not_see_is_settled_without_an_answer() -> None:
+    failed = answer("web1", "", {}).model_copy(update={"reason": "took more than 5 s"})
+    kept = (
+        NotSeen(tool="disk_usage", reason="took more than 5 s"),
+        NotSeen(tool="df", reason="stopped at 3 rows", remedy="Ask again."),
+    )
+    counts = ("space used on a volume: 3 checked",)
+    said = part("web1", evidence=(failed,), ruled_out=counts, not_seen=kept)
+    assert settled_words(said) == (said, 0)
+    loud = ("17 disks, none over 99 %", "none of 17 disks: 17 checked")
+    blind = NotSeen(tool="other", reason="the 12 TB on web1")
+    for more in ({"ruled_out": (*counts, *loud)}, {"not_seen": (*kept, blind)}):
+        settled, removed = settled_words(said.model_copy(update=more))
+        assert removed == (4 if "ruled_out" in more else 1)
+        assert (settled.ruled_out[0], settled.not_seen[:2]) == (*counts, kept)
+        assert not any(re.search("17|99", line) for line in settled.ruled_out)
+        assert all(miss.reason == f"the {REMOVED} on web1" for miss in settled.not_seen[2:])
+    assert told(said.model_copy(update={"ruled_out": loud})).prose_removed == 4
 
 
 def test_long_words_of_an_agent_are_cut() -> None:
