@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+import redis
+from pydantic import ValidationError
 
 from orchestrator.across.readings import Peers
 from orchestrator.prose import Purse, tell, wants_words
-from orchestrator.synthesis import Circumstances, synthesize
+from orchestrator.synthesis import Circumstances, bare_report, synthesize
 from orchestrator.told import Told, with_words
 from swarm_tasks.config import Settings
+from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.job import BrainChoice
-from swarm_tasks.models.report import HostReport, Report
+from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
 from swarm_tasks.store.ledger import JobRecord, Ledger
 from swarm_tasks.store.presence import Presence
 
@@ -35,18 +40,77 @@ def finish(ledger: Ledger, presence: Presence, job: str, settings: Settings | No
     record = ledger.record(job)
     if record.state == "closed":
         return
-    parts = ledger.reports(job)
+    with no_cycles_sought():
+        parts = _read(ledger, record)
+    try:
+        report = _joined(ledger, presence, record, parts, settings)
+    except redis.RedisError:
+        raise
+    except Exception as error:  # noqa: BLE001 - nothing that hosts answer may keep a job open
+        logger("control").exception("job %s: its parts could not be joined", job)
+        around = Circumstances(finished=now_utc(), cancelled=record.cancelled_at is not None)
+        with suppress(ValueError):
+            around = replace(around, charges=ledger.job_charges(job))
+        reason = f"the answers could not be joined ({type(error).__name__})"
+        report = bare_report(record.job, parts, around, reason)
+    ledger.close_job(report)
+
+
+def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
+    """What the parts answered. One that cannot be read, as another version may have written it,
+    failed: it does not keep the others from being read."""
+    job = record.job
+    hosts = frozenset(job.hosts)
+    reports: list[HostReport] = []
+    for name, text in ledger.report_texts(job.id).items():
+        try:
+            report = HostReport.model_validate_json(text)
+            if report.host not in hosts:
+                raise ValueError("it names a host that was not asked")
+        except ValueError as error:
+            part = next(one for one in ledger.parts(job.id) if one.part == name)
+            logger("control").warning("the report of %s %s cannot be read: %s", job.id, name, error)
+            report = HostReport(
+                job=job.id,
+                part=name,
+                host=part.host,
+                specialist=part.specialist,
+                status=HostStatus.FAILED,
+                stop=StopReason.ERROR,
+                reason=f"its report cannot be read: {_first(error)}",
+            )
+        reports.append(report)
+    return reports
+
+
+def _first(error: ValueError) -> str:
+    """The first thing that is wrong, in a few words."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))[:80]
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
+def _joined(
+    ledger: Ledger,
+    presence: Presence,
+    record: JobRecord,
+    parts: Sequence[HostReport],
+    settings: Settings | None,
+) -> Report:
+    """The report, in a model's words where the job wants any."""
     around = _circumstances(ledger, presence, record)
     with no_cycles_sought():
         report = synthesize(record.job, parts, around)
     if wants_words(record.job, report):
         told = _told(ledger, record, report, parts, settings)
-        if ledger.cancelled((job,)):
-            record = ledger.record(job)
+        if ledger.cancelled((record.job.id,)):
+            record = ledger.record(record.job.id)
             report = synthesize(record.job, parts, _circumstances(ledger, presence, record))
         elif told is not None:
             report = with_words(report, record.job, told, now_utc())
-    ledger.close_job(report)
+    return report
 
 
 def _circumstances(ledger: Ledger, presence: Presence, record: JobRecord) -> Circumstances:

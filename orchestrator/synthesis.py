@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from orchestrator.across.look import look_across
@@ -104,6 +104,54 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
     )
 
 
+def bare_report(
+    job: Job, parts: Sequence[HostReport], around: Circumstances, reason: str
+) -> Report:
+    """The report of a job whose parts could not be joined: who is dark, the bill, and why.
+
+    Nothing that a host answered is in it, so no host counts as having answered.
+
+    Args:
+        reason: What went wrong, in a few words.
+    """
+    dark = {part.host for part in parts if part.status is HostStatus.DARK}
+    lines = tuple(
+        HostLine(host=host, status=HostStatus.DARK, reason="its worker gives no sign of life")
+        if host in dark
+        else HostLine(host=host, status=HostStatus.FAILED, reason=reason)
+        for host in job.hosts
+    )
+    coverage = _coverage(job, lines)
+    charges = (*(one for part in parts for one in part.charges), *around.charges)
+    try:
+        bill, usage = summed(charges), Usage.of(charges)
+    except ValueError:  # a sum that no model carries: what it cost is unknown, not nothing
+        bill, usage = (), Usage(llm_calls=sum(one.calls for one in charges), cost_usd=None)
+    wall = (around.finished - job.created).total_seconds()
+    return Report(
+        job=JobLine(
+            id=job.id,
+            question=job.question,
+            created=job.created,
+            finished=around.finished,
+            status=_status(coverage),
+            brain="degraded",
+            deadline_seconds=job.deadline_seconds,
+            cancelled=around.cancelled,
+            allowance=job.allowance,
+            plan=job.plan,
+        ),
+        coverage=coverage,
+        hosts=lines,
+        findings=(),
+        evidence=(),
+        summary=f"No answer can be shown: {reason}.",
+        usage=usage.model_copy(update={"wall_seconds": wall}),
+        charges=bill,
+        degraded=(Degraded(step="synthesis", reason=reason),),
+    )
+
+
 def brain_of(
     job: Job, charges: Sequence[Charge], degraded: Sequence[Degraded]
 ) -> Literal["rules", "llm", "degraded"]:
@@ -166,8 +214,11 @@ def _host_line(host: str, parts: Sequence[HostReport], job: Job, around: Circums
     else:
         status = HostStatus.FAILED if HostStatus.FAILED in statuses else HostStatus.ANSWERED
     starts = [part.started for part in parts if part.started is not None]
+    # Added up as seconds: a date so far off that it has no end is a host's mistake, not a stop.
     ends = [
-        part.started + timedelta(seconds=part.seconds) for part in parts if part.started is not None
+        (part.started - min(starts)).total_seconds() + part.seconds
+        for part in parts
+        if part.started is not None
     ]
     usage = total(part.usage for part in parts)
     return HostLine(
@@ -179,7 +230,7 @@ def _host_line(host: str, parts: Sequence[HostReport], job: Job, around: Circums
         ),
         tool_calls=usage.tool_calls,
         llm_calls=usage.llm_calls,
-        seconds=(max(ends) - min(starts)).total_seconds() if starts else 0.0,
+        seconds=max(ends, default=0.0),
         platform=(around.platforms or {}).get(host, ""),
         last_seen=(around.last_seen or {}).get(host),
         role=around.peers.roles.get(host, ""),

@@ -8,6 +8,7 @@ Handle Outliers", 1993, take the modified z-score `0.6745 (x - median) / MAD` an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from statistics import fmean, median
 from typing import cast
@@ -39,6 +40,9 @@ this leaves out the noise, and 50 days where others have 60."""
 
 LEAST_COUNT = 2.0
 """One event more than the others is no pattern, however few those have."""
+
+MOST = 1e100
+"""What is more was never measured, and would overflow what is reckoned with it."""
 
 COUNTS = frozenset({"requests", "events", "restarts", "errors", "packages"})
 
@@ -82,8 +86,14 @@ def _first_level(measure: Measure) -> float | None:
 def _numbers(by_host: Mapping[str, JsonScalar]) -> Mapping[str, float]:
     """The values that are numbers: all of them, but for a metric that is a word."""
     if {*map(type, by_host.values())} <= {int, float}:
-        return cast(Mapping[str, float], by_host)
-    return {host: value for host, value in by_host.items() if not isinstance(value, (str, bool))}
+        numbers = cast(Mapping[str, float], by_host)
+        if min(numbers.values()) >= -MOST and max(numbers.values()) <= MOST:
+            return numbers
+    return {
+        host: value
+        for host, value in by_host.items()
+        if not isinstance(value, (str, bool)) and -MOST <= value <= MOST
+    }
 
 
 def _could_tell(measure: Measure, values: Collection[float]) -> bool:
@@ -121,8 +131,8 @@ def _unlike(
     spread = median(deviations)
     deviation = spread / MAD_FACTOR or MEAN_FACTOR * fmean(deviations)
     for host in candidates:
-        score = (values[host] - middle) / deviation
-        if abs(score) > CUTOFF:
+        score = (values[host] - middle) / deviation if deviation else math.inf
+        if math.isfinite(score) and abs(score) > CUTOFF:
             yield Outlier(
                 id="",
                 host=host,

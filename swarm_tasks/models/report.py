@@ -15,6 +15,9 @@ from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Finding
 from swarm_tasks.models.job import Plan
 
+MOST_SECONDS = 1e9
+"""Thirty years: no part takes longer, and what is more could not be added to a date."""
+
 REPORT_SCHEMA = "hostswarm.report/1"
 
 
@@ -124,7 +127,7 @@ class HostReport(Frozen):
     stop: StopReason
     reason: str = ""
     started: Moment | None = None
-    seconds: float = 0.0
+    seconds: float = Field(default=0.0, le=MOST_SECONDS)
     findings: tuple[Finding, ...] = ()
     ruled_out: tuple[str, ...] = ()
     not_seen: tuple[NotSeen, ...] = ()

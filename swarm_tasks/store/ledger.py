@@ -281,11 +281,20 @@ class Ledger:
         )
 
     def reports(self, job: str) -> tuple[HostReport, ...]:
-        """What the closed parts of a job answered, in the order of the plan."""
+        """What the closed parts of a job answered, in the order of the plan.
+
+        Raises:
+            ValidationError: One of them cannot be read.
+        """
+        return tuple(map(HostReport.model_validate_json, self.report_texts(job).values()))
+
+    def report_texts(self, job: str) -> dict[str, str]:
+        """What the closed parts of a job answered, by part, as it came: perhaps unreadable."""
+        names = self._part_names(job)
         pipe = self.client.pipeline(transaction=False)
-        for name in self._part_names(job):
+        for name in names:
             pipe.hget(keys.PART.at(job=job, part=name), "report")
-        return tuple(HostReport.model_validate_json(text) for text in pipe.execute() if text)
+        return {name: text for name, text in zip(names, pipe.execute(), strict=True) if text}
 
     def report(self, job: str) -> Report | None:
         """The report of a job; None while there is none.

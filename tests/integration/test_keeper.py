@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from orchestrator.finish import finish
 from orchestrator.keeper import Keeper
 from orchestrator.plan import default_parts, host_tasks
 from swarm_tasks.app import make_app
@@ -15,6 +17,7 @@ from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.job import HostTask, Job, Specialist
 from swarm_tasks.models.policy import Policy
+from swarm_tasks.models.report import HostReport
 from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.ledger import Ledger
@@ -37,11 +40,15 @@ def tasks_of(job: Job, deadline_at: float) -> tuple[HostTask, ...]:
     return host_tasks(job, parts, Policy(), deadline_at)
 
 
-def open_job(client: Commands, job: str) -> Ledger:
-    """A job on one host that gives no sign of life."""
+def open_job(client: Commands, job: str, *hosts: str) -> Ledger:
+    """A job on hosts that give no sign of life."""
     ledger = Ledger(client, 3600)
     asked = Job(
-        id=job, hosts=("alpha",), specialists=("napper",), created=now_utc(), deadline_seconds=600
+        id=job,
+        hosts=hosts or ("alpha",),
+        specialists=("napper",),
+        created=now_utc(),
+        deadline_seconds=600,
     )
     deadline_at = ledger.now() + 600
     ledger.open(asked, tasks_of(asked, deadline_at), deadline_at)
@@ -75,6 +82,43 @@ def test_a_job_that_cannot_be_read_does_not_keep_it_from_the_others(
         return ledger.record("bbbbbbbb").closed == 1
 
     wait_until("the other job is looked after", closed, 10)
+
+
+def answered(job: str, host: str, **more: Any) -> HostReport:
+    given = {"job": job, "part": f"{host}/napper", "host": host, "specialist": "napper"}
+    return HostReport.model_validate({**given, "status": "answered", "stop": "answered", **more})
+
+
+def test_a_part_that_cannot_be_read_failed_and_the_job_ends(client: Commands) -> None:
+    ledger = open_job(client, "dddddddd", "alpha", "bravo", "charlie")
+    for host in ("alpha", "bravo", "charlie"):
+        ledger.close_part(answered("dddddddd", host), None)
+    newer = answered("dddddddd", "bravo").model_dump_json()[:-1] + ',"newer":1}'
+    client.hset(keys.PART.at(job="dddddddd", part="bravo/napper"), "report", newer)
+    forged = answered("dddddddd", "mallory").model_dump_json()
+    client.hset(keys.PART.at(job="dddddddd", part="charlie/napper"), "report", forged)
+    finish(ledger, Presence(client, TTL_SECONDS, 3600), "dddddddd")
+    report = ledger.report("dddddddd")
+    assert report is not None
+    assert report.coverage.answered == ("alpha",)
+    assert report.coverage.failed == ("bravo", "charlie")
+    reasons = {line.host: line.reason for line in report.hosts}
+    assert reasons["bravo"].startswith("its report cannot be read: newer: ")
+    assert "was not asked" in reasons["charlie"]
+
+
+def test_a_job_whose_parts_cannot_be_joined_ends_with_a_bare_report(client: Commands) -> None:
+    ledger = open_job(client, "eeeeeeee", "alpha", "bravo")
+    dearest = {"tier": "worker", "model": "m", "cost_usd": 1.7e308}
+    for host in ("alpha", "bravo"):  # together they cost more than a number holds
+        ledger.close_part(answered("eeeeeeee", host, charges=(dearest,)), None)
+    finish(ledger, Presence(client, TTL_SECONDS, 3600), "eeeeeeee")
+    report = ledger.report("eeeeeeee")
+    assert report is not None
+    assert (report.job.status, report.coverage.failed) == ("failed", ("alpha", "bravo"))
+    assert (report.usage.llm_calls, report.usage.cost_usd) == (2, None)
+    assert [one.step for one in report.degraded] == ["synthesis"]
+    assert ledger.record("eeeeeeee").state == "closed"
 
 
 def test_a_job_whose_life_is_over_is_no_longer_open(keeper: Keeper, client: Commands) -> None:

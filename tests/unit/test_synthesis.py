@@ -304,3 +304,9 @@ def test_a_report_survives_its_own_json() -> None:
     parts = [part("alpha", findings=found, evidence=(evidence("cited"),)), part("bravo")]
     report = synthesize(job("alpha", "bravo"), parts, AROUND)
     assert Report.model_validate_json(report.to_json()) == report
+
+
+def test_a_date_without_an_end_stops_nothing() -> None:
+    far = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    (line,) = synthesize(job("alpha"), [part("alpha", started=far, seconds=90)], AROUND).hosts
+    assert line.seconds == 90
