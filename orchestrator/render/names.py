@@ -1,4 +1,4 @@
-"""Names that hold digits, such as `web1`, `/dev/sda2`, `10.0.0.5`: they measure nothing. Pure."""
+"""Names that hold a number, such as `web1`, `10.0.0.5`, `/mnt/two`: they measure nothing. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from orchestrator.render.spelled import SPELLED, is_quantity, without_quantities
 from orchestrator.render.words import one_line
 
 TERMS = frozenset(
@@ -44,13 +45,17 @@ class Names:
 
     Args:
         words: Names without a space, in lower case.
-        phrases: Longer ones in which a number stands alone, such as `all 8 cores`.
+        phrases: Longer ones in which a number stands alone, such as `all 8 cores`, and those with
+            a number in words, such as `/mnt/two`.
         evidence: What tools answered, case-folded: what looks like a name and stands there is one.
+        spelled: Names that are but a number in words, such as the host `seven`: they count where
+            something is counted.
     """
 
     words: frozenset[str] = frozenset()
     phrases: re.Pattern[str] | None = field(default=None)
     evidence: str = ""
+    spelled: frozenset[str] = frozenset()
 
     def holds(self, chunk: str) -> bool:
         """Whether a word is a name, or a name with plain words tied to it."""
@@ -100,17 +105,19 @@ def names_in(texts: Iterable[str], hosts: Iterable[str] = (), evidence: str = ""
     """
     words: set[str] = set()
     phrases: set[str] = set()
+    spelled: set[str] = set()
     for host in hosts:
         if not has_digit(host):
-            continue
-        if host.isdigit():
+            _add_spelled(host.casefold(), phrases, spelled)
+        elif host.isdigit():
             phrases.add(f"host {host}")
         else:
             words.add(host.casefold())
     for text in dict.fromkeys(texts):
+        line = one_line(text).casefold()
+        _add_spelled(line, phrases, spelled)
         if not has_digit(text):
             continue
-        line = one_line(text).casefold()
         phrases.update(BRACKETED.findall(line))
         alone = False
         for chunk in CHUNK.findall(line):
@@ -125,7 +132,24 @@ def names_in(texts: Iterable[str], hosts: Iterable[str] = (), evidence: str = ""
         frozenset(words),
         re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.I) if kept else None,
         evidence,
+        frozenset(spelled),
     )
+
+
+def _add_spelled(line: str, phrases: set[str], spelled: set[str]) -> None:
+    """Add the names in which a number is written out, and the line if it has other words."""
+    if not SPELLED.search(line):
+        return
+    if SPELLED.fullmatch(line):
+        spelled.add(line)
+        phrases.add(f"host {line}")
+        return
+    for chunk in CHUNK.findall(line):
+        name = chunk.strip(EDGES)
+        if SPELLED.search(name) and not is_quantity(name):
+            phrases.add(name)
+    if len(line) <= LONGEST_PHRASE and WORD_ALONE.search(without_quantities(line)):
+        phrases.add(line)
 
 
 def _names_of(chunk: str) -> tuple[set[str], bool]:

@@ -17,6 +17,7 @@ from itertools import chain
 
 from orchestrator.render.names import EDGES, Names, has_digit
 from orchestrator.render.quantities import UNIT, UNITS, Measurements, quantities_at
+from orchestrator.render.spelled import COUNTED_NOUN, FRACTION, SPELLED
 from swarm_tasks.unseen import UNSEEN
 
 REMOVED = "[number removed]"
@@ -27,24 +28,6 @@ ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|\Z)"  # operating system commands, such as links
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # control sequences, such as colours
     r"|\x1b[@-_]"
-)
-
-_ONES = (
-    "zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
-    "|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
-)
-_LARGE = "hundreds?|thousands?|millions?|billions?|trillions?|dozens?"
-_WORD = rf"(?:one|{_ONES}|{_LARGE})"
-SPELLED = re.compile(
-    rf"\b(?:a (?={_LARGE}))?{_WORD}(?:[ -](?:(?:and|point)[ -])?{_WORD})*(?![\w'’])", re.I
-)
-"""A number in English words. `one` alone is more often a pronoun: it is one before a unit only."""
-
-FRACTION = re.compile(
-    r"\b(?:(?:an?|one|two|three)[ -])?(?:half|halves|thirds?|quarters?|fifths?|tenths?)"
-    r"(?= (?:of|full|as)\b)"
-    r"|\b(?:twice|thrice|doubled|tripled|quadrupled|(?:two|three|four|five|ten|hundred)fold)\b",
-    re.I,
 )
 
 SPELLED_TERMS = re.compile(
@@ -118,6 +101,9 @@ def settle(text: str, facts: Facts) -> Settled:
     rest = page.open_text()
     for found in SPELLED.finditer(rest):
         unit = UNIT.match(rest, found.end())
+        counts = unit or COUNTED_NOUN.match(rest, found.end())
+        if found[0].casefold() in facts.names.spelled and not counts:
+            continue
         if unit or found[0].lower() != "one":
             page.remove(found.start(), unit.end() if unit else found.end())
     return page.settled()
@@ -233,12 +219,12 @@ def _judge(page: _Page, begin: int, end: int, facts: Facts) -> None:
         return
     start = begin + word.index(core)
     end = start + len(core)
+    if facts.names.holds(core):
+        page.keep(start, end)
+        return
     if value := facts.values.get(core.lower()):
         # The braces of a placeholder were forgotten, or are others.
         page.put(start, end, value)
-        return
-    if facts.names.holds(core):
-        page.keep(start, end)
         return
     signed = len(core) - len(core.lstrip(SIGNS))
     written, whole = quantities_at(page.text, start + signed)

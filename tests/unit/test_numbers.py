@@ -287,6 +287,34 @@ def test_a_host_cannot_name_a_number_into_being() -> None:
     assert settle("host 99 and 99", facts).text == f"host 99 and {X}"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seven is dark; Ten-Forward answers, and seven reports errors.",
+        "/mnt/two is full on host seven.",
+        "seven-day-backup.service failed on seven, not thousand-island.",
+        "All six fans stand still.",
+        "f1.1 is dark.",
+    ],
+)
+def test_a_name_may_hold_a_number_in_words_or_be_like_a_placeholder(text: str) -> None:
+    subjects = ("/mnt/two (/dev/sda, ext4)", "seven-day-backup.service", "all six fans")
+    names = names_in(subjects, ("seven", "ten-forward", "thousand-island", "f1.1"))
+    settled = settle(text, Facts(VALUES, names=names))
+    assert (settled.text, settled.removed) == (text, 0)
+
+
+def test_a_host_named_by_a_number_counts_nothing() -> None:
+    names = names_in(["ninety percent", "six of the fans"], ["seven", "/mnt/two"])
+    facts = Facts(VALUES, names=names)
+    for text in ("ninety percent", "seven days", "seven hosts", "seven dark hosts", "six fans"):
+        assert settle(f"It is {text}.", facts).removed == 1
+    for text in ("twenty-seven is", "seven hundred", "twenty seven", "seven percent", "two"):
+        assert REMOVED in settle(text, facts).text
+        assert "seven" not in settle(text, facts).text
+    assert settle("{f1.1}", facts).text == "97.3 %"
+
+
 def test_names_are_matched_whole() -> None:
     facts = Facts(names=names_in(["sda1"], ["web1"]))
     for text in ("sda10", "xsda1", "web12", "1web1", "web1x"):

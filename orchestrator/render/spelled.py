@@ -1,0 +1,46 @@
+"""Numbers written out in English words. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from orchestrator.render.quantities import UNIT
+
+_ONES = (
+    "zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
+    "|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+)
+_LARGE = "hundreds?|thousands?|millions?|billions?|trillions?|dozens?"
+_WORD = rf"(?:one|{_ONES}|{_LARGE})"
+SPELLED = re.compile(
+    rf"\b(?:a (?={_LARGE}))?{_WORD}(?:[ -](?:(?:and|point)[ -])?{_WORD})*(?![\w'’])", re.I
+)
+"""A number in English words. `one` alone is more often a pronoun: it is one before a unit only."""
+
+FRACTION = re.compile(
+    r"\b(?:(?:an?|one|two|three)[ -])?(?:half|halves|thirds?|quarters?|fifths?|tenths?)"
+    r"(?= (?:of|full|as)\b)"
+    r"|\b(?:twice|thrice|doubled|tripled|quadrupled|(?:two|three|four|five|ten|hundred)fold)\b",
+    re.I,
+)
+
+COUNTED_NOUN = re.compile(
+    r"(?: (?![a-z]*s\b)[a-z]+)?"  # no verb: `seven reports errors`
+    r" (?:hosts|machines|servers|nodes|agents|parts|disks|drives|volumes|findings|faults|services"
+    r"|units|containers|processes|packages|updates|events|restarts|errors|requests|times)\b"
+    r"|[ -](?:of|out of)\b",
+    re.I,
+)
+"""What stands behind a number that counts, where a host of that name would have a verb."""
+
+_QUANTITY = re.compile(rf"(?:{SPELLED.pattern})(?:{UNIT.pattern})?", re.I)
+
+
+def is_quantity(text: str) -> bool:
+    """Whether it is but a number in words, with its unit or without."""
+    return bool(_QUANTITY.fullmatch(text))
+
+
+def without_quantities(text: str) -> str:
+    """What is left of it without numbers in words and their units."""
+    return _QUANTITY.sub(" ", text)
