@@ -18,9 +18,10 @@ from swarm_tasks.app import settings_of
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import UnknownName
 from swarm_tasks.log import logger
+from swarm_tasks.models.charge import summed
 from swarm_tasks.models.host import Beat
 from swarm_tasks.models.job import BrainChoice
-from swarm_tasks.models.report import HostReport, HostStatus, StopReason
+from swarm_tasks.models.report import HostReport, HostStatus, StopReason, Usage
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.ledger import JobRecord, Ledger, PartRecord, moment
 from swarm_tasks.store.presence import Presence
@@ -127,11 +128,19 @@ class Keeper:
             if part.state == "closed":
                 continue
             report = verdict_on(record, part, beats.get(part.host), now, last_seen)
-            if report is not None and self._ledger.close_part(report, None):
+            if report is not None and self._ledger.close_part(self._billed(report), None):
                 dispatch.tell_chord(self._app, job.id, part.part)
         # A silent host whose parts are all closed is no reason to look again.
         still_open = {part.host for part in parts if part.state != "closed"}
         self._done[job.id] = frozenset(job.hosts) - still_open
+
+    def _billed(self, report: HostReport) -> HostReport:
+        """A report with what the part's own saved steps say that it took of a model."""
+        steps = self._ledger.steps.load(report.job, report.part)
+        charges = summed(step.charge for step in steps if step.charge is not None)
+        if not charges:
+            return report
+        return report.model_copy(update={"charges": charges, "usage": Usage.of(charges)})
 
 
 def verdict_on(

@@ -12,9 +12,11 @@ from orchestrator.finish import finish
 from orchestrator.keeper import Keeper
 from orchestrator.plan import default_parts, host_tasks
 from swarm_tasks.app import make_app
+from swarm_tasks.brain.base import Mind, Step
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.charge import Charge, Tier
 from swarm_tasks.models.job import HostTask, Job, Specialist
 from swarm_tasks.models.policy import Policy
 from swarm_tasks.models.report import HostReport
@@ -22,6 +24,7 @@ from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
+from swarm_tasks.store.steps import PartSteps
 from tests.support.waiting import wait_until
 
 SPECIALIST = Specialist(name="napper", title="", prompt="", tools=())
@@ -68,6 +71,28 @@ def test_after_a_silence_of_its_own_it_gives_hosts_time_to_speak(
 
     wait_until("the silent host is dark after all", closed, 10)
     assert ledger.reports("aaaaaaaa")[0].status.value == "dark"
+
+
+def test_what_a_lost_part_took_of_a_model_stands_on_the_bill(
+    keeper: Keeper, client: Commands
+) -> None:
+    ledger = open_job(client, "ffffffff")
+    claim = ledger.claim("ffffffff", "alpha/napper", "an instance that is gone")
+    assert claim is not None
+    charge = Charge(
+        tier=Tier.WORKER, model="m", prompt_tokens=90_000, completion_tokens=500, cost_usd=0.42
+    )
+    step = Step(by=Mind.MODEL, said="x", charge=charge)
+    ledger.steps.save([PartSteps.of("ffffffff", "alpha/napper", claim.attempt, 0, [step, step])])
+
+    def closed() -> bool:
+        keeper.tick()
+        return ledger.record("ffffffff").closed == 1
+
+    wait_until("the part of the lost host is closed", closed, 10)
+    (report,) = ledger.reports("ffffffff")
+    assert (report.usage.llm_calls, report.usage.cost_usd) == (2, 0.84)
+    assert report.charges == (charge.plus(charge),)
 
 
 def test_a_job_that_cannot_be_read_does_not_keep_it_from_the_others(
