@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+import redis
 from celery import Celery
 
 from orchestrator import dispatch
@@ -18,6 +19,7 @@ from swarm_tasks.app import make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.contracts import RemoteCall
 from swarm_tasks.errors import JobError, UsageError
+from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.evidence import Evidence
@@ -30,7 +32,7 @@ from swarm_tasks.models.job import (
     Specialist,
     new_job_id,
 )
-from swarm_tasks.models.report import Report
+from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
 from swarm_tasks.store import keys
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.events import read_events
@@ -80,7 +82,7 @@ class Fleet:
 
         Raises:
             UnknownName: A host or a specialist is not known.
-            JobError: There is no fleet.
+            JobError: There is no fleet, or the job could not be sent to it.
             UsageError: The brain that was asked for is not there.
         """
         words, specialists = resolve(request, self.settings)
@@ -114,9 +116,39 @@ class Fleet:
         tasks = host_tasks(job, planned.parts, self.settings.policy, deadline_at, len(request.img))
         self.ledger.open(job, tasks, deadline_at, request.img)
         for charge in planned.charges:
-            self.ledger.charge_job(job.id, charge)
-        self._send(job, tasks)
+            try:
+                self.ledger.charge_job(job.id, charge)
+            except redis.RedisError as error:  # a bill with a gap is no reason to ask nobody
+                logger("control").warning("job %s: its plan is not on its bill: %s", job.id, error)
+        try:
+            self._send(job, tasks)
+        except Exception as error:
+            self._withdraw(job, tasks)
+            raise JobError(
+                f"job {job.id} could not be sent: {error}",
+                "ask again once `hostswarm doctor` finds the store well",
+            ) from error
         return job
+
+    def _withdraw(self, job: Job, tasks: Sequence[HostTask]) -> None:
+        """Close a job that could not be sent. What was sent of it finds its part closed."""
+        try:
+            for task in tasks:
+                self.ledger.close_part(
+                    HostReport(
+                        job=job.id,
+                        part=task.part,
+                        host=task.host,
+                        specialist=task.specialist.name,
+                        status=HostStatus.FAILED,
+                        stop=StopReason.ERROR,
+                        reason="the job could not be sent",
+                    ),
+                    None,
+                )
+            finish(self.ledger, self.presence, job.id)
+        except redis.RedisError as error:  # the store is away: the keeper ends it at its deadline
+            logger("control").warning("job %s could not be closed: %s", job.id, error)
 
     def _send(self, job: Job, tasks: Sequence[HostTask]) -> None:
         """Send out what can be done, and close the parts of hosts that give no sign of life."""
