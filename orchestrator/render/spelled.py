@@ -17,12 +17,17 @@ SPELLED = re.compile(
 )
 """A number in English words. `one` alone is more often a pronoun: it is one before a unit only."""
 
+_PARTS = "half|halves|thirds?|quarters?|fifths?|eighths?|tenths?"
 FRACTION = re.compile(
-    r"\b(?:(?:an?|one|two|three)[ -])?(?:half|halves|thirds?|quarters?|fifths?|tenths?)"
-    r"(?= (?:of|full|as)\b)"
-    r"|\b(?:twice|thrice|doubled|tripled|quadrupled|(?:two|three|four|five|ten|hundred)fold)\b",
+    rf"\b(?:(?:an?|one|two|three)[ -])?(?:{_PARTS})(?= (?:of|full|as)\b)"
+    rf"|\b(?:one|two|three|four|five|seven)[ -](?:{_PARTS})(?![\w-])"
+    r"|\b(?:half|double|triple)(?= (?:the|an?|its|their|that|this|what|all)\b)"
+    r"|\bhalf(?=[ -](?:full|empty|used)\b)"
+    r"|\b(?:twice|thrice|(?:doubl|tripl|quadrupl|halv)(?:ed|ing)|a couple(?= of\b)"
+    r"|(?:two|three|four|five|ten|hundred)fold)\b",
     re.I,
 )
+"""Shares and multiples. Words such as `half-open` and `double parity` are none."""
 
 COUNTED_NOUN = re.compile(
     r"(?: (?![a-z]*s\b)[a-z]+)?"  # no verb: `seven reports errors`

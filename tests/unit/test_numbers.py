@@ -188,6 +188,10 @@ def test_any_other_number_is_taken_out(text: str, said: str | None) -> None:
         ("twenty-four hours", X),
         ("half of the disk", f"{X} of the disk"),
         ("a third of all hosts, two thirds full", f"{X} of all hosts, {X} full"),
+        ("one-quarter, three-quarters", f"{X}, {X}"),
+        ("half the disk, half-full, half an hour", f"{X} the disk, {X}-full, {X} an hour"),
+        ("double the limit, doubling since", f"{X} the limit, {X} since"),
+        ("a couple of hosts", f"{X} of hosts"),
         ("it restarted twice and doubled", f"it restarted {X} and {X}"),
         ("four million", X),
         ("THREE hosts", f"{X} hosts"),
@@ -302,6 +306,14 @@ def test_a_name_may_hold_a_number_in_words_or_be_like_a_placeholder(text: str) -
     names = names_in(subjects, ("seven", "ten-forward", "thousand-island", "f1.1"))
     settled = settle(text, Facts(VALUES, names=names))
     assert (settled.text, settled.removed) == (text, 0)
+
+
+def test_words_that_only_look_like_shares_stay() -> None:
+    text = (
+        "A third-party tool, half-open and half-duplex links, double parity, a double fault, one "
+        "third-party unit, a quarter, the couple, on behalf of it, einer von euch, un disque plein."
+    )
+    assert settle(text, Facts()).text == text
 
 
 def test_a_host_named_by_a_number_counts_nothing() -> None:
