@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrator.asking import in_time
 from orchestrator.briefing import SYSTEM, task_text
 from orchestrator.proposal import (
     PLAN_SCHEMA,
@@ -84,7 +85,7 @@ def make_plan(
     asking = Asking(settings, scope, allowance, tuple(images))
     seconds = min(PLANNING_SECONDS, PLANNING_SHARE * deadline_seconds)
     try:
-        planned = asyncio.run(asking.plan(seconds))
+        planned = in_time(asking.plan(seconds), seconds)
     except TimeoutError:
         return asking.in_default(f"the model gave no plan within {seconds:g} s")
     except HostswarmError as error:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from orchestrator.asking import in_time
 from orchestrator.facts import facts_of_report
 from orchestrator.material import head_of, lines_of
 from orchestrator.render.numbers import Facts, Settled, bare, settle
@@ -120,9 +121,10 @@ def tell(
     asked = min(seconds, PROSE_SECONDS, settings.model_timeout_seconds)
     if asked < LEAST_SECONDS:
         return Told(degraded="no time was left before the deadline")
-    teller = _Teller(settings, report, facts_of_report(report, parts), purse)
+    teller = _Teller(settings, report, Facts(), purse)
     try:
-        settled = asyncio.run(teller.tell(asked))
+        teller.facts = facts_of_report(report, parts)
+        settled = in_time(teller.tell(asked), asked)
     except TimeoutError:
         return teller.without(f"the model gave no summary within {asked:.3g} s")
     except HostswarmError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from orchestrator.asking import in_time
 from orchestrator.surfaces.check import Check
 from swarm_tasks.brain.model import Probe
 from swarm_tasks.config import Settings
@@ -70,7 +72,7 @@ def model_checks(settings: Settings, seconds: float | None = None) -> Iterator[C
         return
     yield from open_keys(settings)
     places = places_of(settings)
-    found = asyncio.run(_probe_all(settings, places, seconds))
+    found = _probe_all(settings, places, seconds)
     answering = {place.tiers for place, one in zip(places, found, strict=True) if _is_probe(one)}
     for place, one in zip(places, found, strict=True):
         if isinstance(one, Probe):
@@ -126,15 +128,31 @@ def open_keys(settings: Settings) -> Iterator[Check]:
             )
 
 
-async def _probe_all(
+def _probe_all(
     settings: Settings, places: Sequence[Place], seconds: float | None
 ) -> list[Probe | HostswarmError]:
-    return await asyncio.gather(*(_probe(settings, place, seconds) for place in places))
+    """What each place says, in order; those that say nothing do not hold up the others."""
+    found: dict[Place, Probe | HostswarmError] = {}
+
+    async def ask(place: Place) -> None:
+        found[place] = await _probe(settings, place, _seconds_of(place, seconds))
+
+    async def ask_all() -> None:
+        await asyncio.gather(*map(ask, places))
+
+    most = max(_seconds_of(place, seconds) for place in places)
+    with suppress(TimeoutError):
+        in_time(ask_all(), most)
+    late = ModelUnreachable(f"no answer within {most:g} s")
+    return [found.get(place, late) for place in places]
 
 
-async def _probe(settings: Settings, place: Place, seconds: float | None) -> Probe | HostswarmError:
+def _seconds_of(place: Place, seconds: float | None) -> float:
+    return seconds or (PROBE_SECONDS if place.url else DIRECT_PROBE_SECONDS)
+
+
+async def _probe(settings: Settings, place: Place, seconds: float) -> Probe | HostswarmError:
     """What one place says of itself, or why it says nothing."""
-    seconds = seconds or (PROBE_SECONDS if place.url else DIRECT_PROBE_SECONDS)
     try:
         model = _opened(settings, place)
     except HostswarmError as error:

@@ -278,6 +278,16 @@ def test_a_budget_that_is_used_up_is_the_reason() -> None:
     assert tell(made, (), settings, 5.0, empty).degraded == "the job's budget of $0.5 is used up"
 
 
+def test_a_report_that_cannot_be_settled_is_told_by_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no such unit")
+
+    monkeypatch.setattr("orchestrator.prose.facts_of_report", broken)
+    assert tell(told(part("web1")), (), SETTINGS, 5.0, FREE).degraded == "ValueError: no such unit"
+
+
 def test_words_change_the_summary_and_the_bill() -> None:
     asked = job("web1")
     made = report(asked, part("web1", charges=(CHARGE,), usage={"llm_calls": 1, "cost_usd": None}))
