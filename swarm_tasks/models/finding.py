@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from swarm_tasks.models.base import Frozen, HostName, JsonScalar, Moment, Name, digest
+from pydantic import Field
+
+from swarm_tasks.models.base import Frozen, HostName, Moment, Name, digest
+
+MOST = 10**100
+"""No machine measures more. What is beyond any float could be neither reckoned with nor shown."""
+
+MeasuredValue = (
+    bool
+    | Annotated[int, Field(ge=-MOST, le=MOST)]
+    | Annotated[float, Field(ge=-MOST, le=MOST)]
+    | str
+)
+"""A `JsonScalar` that can be reckoned with."""
 
 
 class Severity(StrEnum):
@@ -72,11 +85,11 @@ class Claim(Frozen):
     metric: str
     subject: str
     comparator: str
-    value: JsonScalar
+    value: MeasuredValue
     unit: str
-    observed: JsonScalar
+    observed: MeasuredValue
     observed_at: Moment
-    remeasured: JsonScalar | None = None
+    remeasured: MeasuredValue | None = None
     verdict: Verdict = Verdict.UNVERIFIABLE
     evidence: tuple[EvidenceRef, ...] = ()
 

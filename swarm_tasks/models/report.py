@@ -9,10 +9,10 @@ from typing import Literal
 from pydantic import Field
 
 from swarm_tasks.models.across import Action, Cause, Outlier, Pattern
-from swarm_tasks.models.base import Frozen, HostName, JsonScalar, Moment, Name
+from swarm_tasks.models.base import Frozen, HostName, Moment, Name
 from swarm_tasks.models.charge import Allowance, Charge, added
 from swarm_tasks.models.evidence import Evidence
-from swarm_tasks.models.finding import Finding
+from swarm_tasks.models.finding import Finding, MeasuredValue
 from swarm_tasks.models.job import Plan
 
 MOST_SECONDS = 1e9
@@ -105,7 +105,7 @@ class Measured(Frozen):
 
     metric: str
     subject: str
-    value: JsonScalar
+    value: MeasuredValue
 
 
 class HostReport(Frozen):

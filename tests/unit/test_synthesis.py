@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from orchestrator import synthesis
 from orchestrator.synthesis import Circumstances, synthesize
@@ -17,6 +18,7 @@ from swarm_tasks.models.report import (
     HostReport,
     HostStatus,
     JobStatus,
+    Measured,
     Report,
     StopReason,
     Usage,
@@ -310,3 +312,19 @@ def test_a_date_without_an_end_stops_nothing() -> None:
     far = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     (line,) = synthesize(job("alpha"), [part("alpha", started=far, seconds=90)], AROUND).hosts
     assert line.seconds == 90
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1.7e308], ids=["much", "little", "float"])
+def test_a_value_that_no_machine_measures_is_refused(value: float) -> None:
+    measured = {"metric": "disk.used_percent", "subject": "/", "value": value}
+    with pytest.raises(ValidationError, match="measured"):
+        part("alpha", measured=(measured,))
+    with pytest.raises(ValidationError, match="observed"):
+        Claim.model_validate({**finding("alpha", "/").claims[0].model_dump(), "observed": value})
+
+
+@pytest.mark.parametrize("value", [True, 0, 2**64 - 1, 0.5, 1e30, "failed"])
+def test_every_other_value_stays_what_it_is(value: float | str) -> None:
+    text = Measured(metric="m", subject="s", value=value).model_dump_json()
+    kept = Measured.model_validate_json(text).value
+    assert (type(kept), kept) == (type(value), value)
