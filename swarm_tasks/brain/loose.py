@@ -6,6 +6,9 @@ import json
 import math
 from typing import Any, cast
 
+MOST = 10**9
+"""No count of tokens and no sum of money is larger; what adds them up has 64 bits for it."""
+
 
 class Nonsense(Exception):
     """What came is not what was asked for; the message names it: "a page of HTML"."""
@@ -53,7 +56,9 @@ def text(value: Any) -> str:
 
 def whole(value: Any) -> int | None:
     """A count, or None where it is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= MOST else None
 
 
 def dollars(value: Any) -> float | None:
@@ -64,7 +69,7 @@ def dollars(value: Any) -> float | None:
         sum_usd = float(value)
     except (ValueError, OverflowError):
         return None
-    return sum_usd if math.isfinite(sum_usd) and sum_usd >= 0 else None
+    return sum_usd if math.isfinite(sum_usd) and 0 <= sum_usd <= MOST else None
 
 
 def content_text(content: Any) -> str:

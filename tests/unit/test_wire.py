@@ -139,6 +139,7 @@ def test_usage_is_read_with_what_a_cache_gave() -> None:
         {"prompt_tokens": -1, "completion_tokens": 5},
         {"prompt_tokens": "7", "completion_tokens": 5},
         {"prompt_tokens": True, "completion_tokens": 5},
+        {"prompt_tokens": 10**20, "completion_tokens": 5},
         [],
     ],
 )
@@ -157,6 +158,7 @@ def test_usage_that_says_nothing_is_none(usage: Any) -> None:
         ("", None),
         (None, None),
         (-1, None),
+        (1e300, None),
         ("nan", None),
         ("inf", None),
         (True, None),
