@@ -143,3 +143,12 @@ def stopped_by_budget(report: Report) -> tuple[Degraded, ...]:
         allowance.exceeded(0, None),
     } - {""}
     return tuple(one for one in report.degraded if one.reason in reasons)
+
+
+def stop_text(report: Report) -> str:
+    """Why the job's allowance let some go on without a model: that it is used up, or that it could
+    not be kept since a price is unknown; empty where nobody was stopped."""
+    unknown = report.job.allowance.exceeded(0, None)
+    reasons = {one.reason for one in stopped_by_budget(report)}
+    said = ["it is used up"] if reasons - {unknown} else []
+    return " and ".join((*said, unknown) if unknown in reasons else said)

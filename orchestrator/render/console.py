@@ -311,8 +311,8 @@ def _print_foot(page: Page, report: Report, *, verbose: bool) -> None:
     if bound := bill.allowance_text(job.allowance):
         stopped = bill.stopped_by_budget(report)
         went = words.count_text(len(stopped), "part")
-        used = f"; it is used up, and {went} of it went on without a model" if stopped else ""
-        page.say((f"The job had {bound}{used}.", "yellow" if stopped else "dim"))
+        used = f"; {bill.stop_text(report)}, and {went} of it went on without a model"
+        page.say((f"The job had {bound}{used if stopped else ''}.", "yellow" if stopped else "dim"))
     if line := bill.bill_text(report):
         page.say((f"model: {line}", "dim"), hang=2)
     page.say((" · ".join(said), "dim"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from orchestrator.render import bill, claims, coverage, degraded, tally
+from orchestrator.render.console import print_report
 from swarm_tasks.models.charge import Allowance, Charge, Tier
 from swarm_tasks.models.finding import Claim, Severity, Verdict
 from swarm_tasks.models.report import Degraded, Usage
@@ -80,6 +83,26 @@ def test_a_bound_is_told_and_who_was_stopped_by_it() -> None:
     )
     made = report(asked, *(part("a", degraded=reason) for reason in reasons))
     assert [one.reason for one in bill.stopped_by_budget(made)] == list(reasons[:3])
+
+
+def test_a_budget_that_could_not_be_kept_is_not_told_as_used_up() -> None:
+    bound = Allowance(budget_usd=0.5)
+    used, unknown = bound.exceeded(0, 0.5), bound.exceeded(0, None)
+    for reasons, why in (
+        ((), ""),
+        ((used,), "it is used up"),
+        ((unknown,), unknown),
+        ((used, unknown), f"it is used up and {unknown}"),
+    ):
+        parts = [part("a", degraded=reason) for reason in reasons or ("it is down",)]
+        made = report(job("a", allowance=bound), *parts)
+        assert bill.stop_text(made) == why
+        console = Console(file=io.StringIO(), width=200)
+        print_report(made, console)
+        assert isinstance(console.file, io.StringIO)
+        printed = " ".join(console.file.getvalue().split())
+        assert (f"a budget of $0.5; {why}, and {len(reasons)} part" in printed) == bool(why)
+        assert ("went on without a model" in printed) == bool(why)
 
 
 def test_calls_tokens_and_dollars_add_up_by_agent_host_tier_and_job() -> None:

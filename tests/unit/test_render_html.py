@@ -147,7 +147,7 @@ def test_what_a_model_adds_is_told_as_its_words() -> None:
         "note The queue gives up too early web-1 checkout-queue.service",
         "cache-1 physical memory: 71.4 % used, where the median of 6 linux hosts",
         "52 calls, about 48,400 tokens, at least $0.0312; the price of deepthought-2 is unknown.",
-        "The job had a budget of $0.05. It was used up: mail-1/network went on without a model.",
+        "The job had a budget of $0.05. It is used up: mail-1/network went on without a model.",
         "qwen3-8b worker 50 about 38,400 about 4,270 $0.0312",
         "deepthought-2 orchestrator 2 5,120 610 price unknown",
         "by a model: Checkout passes the web servers, their queue and the database.",
