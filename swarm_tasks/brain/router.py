@@ -35,7 +35,10 @@ from swarm_tasks.models.charge import Charge, Tier
 
 COST_HEADER = "x-litellm-response-cost"
 ASKING_SECONDS = 3.0
-"""How long an endpoint may take to tell of itself."""
+"""How long an endpoint may take to tell of itself, where a person wants to know."""
+
+WINDOW_SECONDS = 1.0
+"""The same where a plan, an agent or a summary waits for it: there is a window without it."""
 
 UNTOLD_SECONDS = 60.0
 """For how long it is not asked again if it did not."""
@@ -59,6 +62,9 @@ PROBE_TOOL: Mapping[str, Any] = {
 _refused: dict[tuple[str, str], frozenset[Feature]] = {}
 """What was found to be refused, by URL and model. Models are opened anew for each plan and each
 synthesis, so this is the process's."""
+
+_windows: dict[tuple[str, str], tuple[int | None, float]] = {}
+"""What endpoints told of their windows, likewise; where they told none, until when that holds."""
 
 
 class RouterModel:
@@ -85,7 +91,6 @@ class RouterModel:
         self._line = Line(patience.connect_seconds)
         self._endpoints = Endpoints([self._endpoint(url) for url in settings.router_url])
         self._window: int | None = settings.context_length_of(tier)
-        self._asked_again_at = 0.0
         self._asking = asyncio.Lock()
 
     async def complete(self, request: ModelRequest, seconds: float) -> ModelReply:
@@ -119,14 +124,13 @@ class RouterModel:
         asked again after a minute.
         """
         async with self._asking:
-            if self._window is None and self._clock() >= self._asked_again_at:
-                told = await asyncio.gather(*map(self._window_of, self._endpoints.all))
+            if self._window is None:
+                told = await asyncio.gather(*map(self._window_known, self._endpoints.all))
                 self._window = min((tokens for tokens in told if tokens), default=None)
-                self._asked_again_at = self._clock() + UNTOLD_SECONDS
             return self._window
 
     async def probe(self, seconds: float = PROBE_SECONDS) -> Probe:
-        """Ask for what there is to know, and try a tool.
+        """Try a tool, and meanwhile ask for what there is to know; that may stay unknown.
 
         Raises:
             ModelError: As `complete` does.
@@ -137,13 +141,19 @@ class RouterModel:
             user="hostswarm/doctor",
         )
         tool_calling: bool | None = False
+        known = asyncio.create_task(self._known(min(ASKING_SECONDS, 0.5 * seconds)))
         try:
-            reply = await self.complete(request, seconds)
-        except NoToolCalling:
-            pass
-        else:
-            tool_calling = True if reply.calls else None if reply.finish == "length" else False
-        return Probe(await self._models(), await self.context_length(), tool_calling)
+            try:
+                reply = await self.complete(request, seconds)
+            except NoToolCalling:
+                pass
+            else:
+                tool_calling = True if reply.calls else None if reply.finish == "length" else False
+            models, tokens = await known
+        finally:
+            known.cancel()
+            await asyncio.wait([known])
+        return Probe(models, self._window or tokens, tool_calling)
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -277,31 +287,47 @@ class RouterModel:
         try:
             seconds = trial.pause(now)
         except NoSuchModel as error:
-            names = await self._models()
+            names = await self._models(min(ASKING_SECONDS, trial.end - self._clock()))
             if not names:
                 raise
             shown = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
             raise NoSuchModel(error.message, f"{error.remedy}: {shown}") from None
         await asyncio.sleep(seconds)
 
-    async def _models(self) -> tuple[str, ...]:
-        """The names that the endpoints offer."""
+    async def _known(self, seconds: float) -> tuple[tuple[str, ...], int | None]:
+        """What the endpoints say now: the names that they offer, and the least window."""
+        windows = (self._window_of(one, seconds) for one in self._endpoints.all)
+        models, told = await asyncio.gather(self._models(seconds), asyncio.gather(*windows))
+        return models, min((tokens for tokens in told if tokens), default=None)
+
+    async def _models(self, seconds: float) -> tuple[str, ...]:
+        """The names that the endpoints offer, of those that tell them in time."""
         told = await asyncio.gather(
-            *(self._told(f"{one.url}/models") for one in self._endpoints.all)
+            *(self._told(f"{one.url}/models", seconds) for one in self._endpoints.all)
         )
         return tuple(dict.fromkeys(name for data in told for name in offered(data)))
 
-    async def _window_of(self, endpoint: Endpoint) -> int | None:
-        found = window(await self._told(f"{endpoint.url}/models"), self.name)
-        if found is None:
-            root = endpoint.url.removesuffix("/v1")
-            found = window_of_deployments(await self._told(f"{root}/model/info"), self.name)
+    async def _window_known(self, endpoint: Endpoint) -> int | None:
+        """An endpoint's window; it is asked for once, or again after a while if it told none."""
+        mark = (endpoint.url, self.name)
+        found, until = _windows.get(mark, (None, self._clock()))
+        if found is None and self._clock() >= until:
+            found = await self._window_of(endpoint, WINDOW_SECONDS)
+            _windows[mark] = found, self._clock() + UNTOLD_SECONDS
         return found
 
-    async def _told(self, url: str) -> Any:
-        """The JSON at a URL; None where there is none to be had soon."""
+    async def _window_of(self, endpoint: Endpoint, seconds: float) -> int | None:
+        root = endpoint.url.removesuffix("/v1")
+        models, info = await asyncio.gather(
+            self._told(f"{endpoint.url}/models", seconds),
+            self._told(f"{root}/model/info", seconds),
+        )
+        return window(models, self.name) or window_of_deployments(info, self.name)
+
+    async def _told(self, url: str, seconds: float) -> Any:
+        """The JSON at a URL; None where there is none to be had in time."""
         try:
-            async with asyncio.timeout(ASKING_SECONDS):
+            async with asyncio.timeout(seconds):
                 answer = await self._line.get(Place.of(url, self._key))
             return parsed(answer.body) if answer.status == 200 else None
         except (Again, Elsewhere, Nonsense, TimeoutError):

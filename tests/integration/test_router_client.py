@@ -73,10 +73,16 @@ def running() -> Generator[ModelServer]:
 
 
 @pytest.fixture
-def server(running: ModelServer) -> ModelServer:
-    """The server with nothing remembered."""
+def server(running: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
+    """The server with nothing remembered, on either side."""
     running.forget()
+    forget_windows(monkeypatch)
     return running
+
+
+def forget_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have endpoints asked for their windows anew."""
+    monkeypatch.setattr("swarm_tasks.brain.router._windows", {})
 
 
 @asynccontextmanager
@@ -598,9 +604,49 @@ def test_the_window_is_asked_for_once(server: ModelServer) -> None:
         async with opened(server.url) as model:
             first = await asyncio.gather(*(model.context_length() for _ in range(5)))
             server.play(plays(says("well")).model_copy(update={"context_length": 5}))
-            return [*first, await model.context_length()]
+            async with opened(server.url) as another:
+                last = await another.context_length()
+            return [*first, await model.context_length(), last]
 
-    assert asyncio.run(work()) == [4096] * 6
+    assert asyncio.run(work()) == [4096] * 7
+
+
+def test_who_tells_nothing_of_itself_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_windows(monkeypatch)
+    lists: list[str] = []
+    answers = {
+        "no": (404, b'{"error": {"message": "model worker not found"}}'),
+        "yes": (200, b'{"choices": [{"message": {"content": "pong"}}]}'),
+    }
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method, path, _ = head.split(maxsplit=2)
+        if method == "POST":
+            status, body = answers[path.split("/")[1]]
+            reply = f"HTTP/1.1 {status} Well\r\ncontent-length: {len(body)}\r\n\r\n"
+            writer.write(reply.encode() + body)
+        else:
+            lists.append(path)
+        await reader.read()  # what is left, until who asked hangs up
+        writer.close()
+
+    async def work() -> None:
+        server = await asyncio.start_server(serve, LOOPBACK, 0)
+        base = url_of(server.sockets[0]).removesuffix("/v1")
+        async with server, opened(f"{base}/no") as model, opened(f"{base}/yes") as good:
+            began = time.monotonic()
+            assert await model.context_length() is None
+            with pytest.raises(ModelRefused, match="has no model"):
+                await model.complete(HELLO, 0.3)
+            async with opened(f"{base}/no") as another:
+                assert await another.context_length() is None
+            assert time.monotonic() - began < 4  # one list after the other takes nine
+            assert lists.count("/no/model/info") == 1
+            async with asyncio.timeout(2):
+                assert (await good.probe(2)).models == ()
+
+    asyncio.run(work())
 
 
 def test_a_window_that_is_set_is_not_asked_for() -> None:
@@ -612,9 +658,10 @@ def test_a_window_that_is_set_is_not_asked_for() -> None:
 
 
 def test_of_two_servers_the_least_window_counts_and_none_is_no_error(
-    server: ModelServer, other: ModelServer
+    server: ModelServer, other: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def told(server: ModelServer, tokens: int | None) -> None:
+        forget_windows(monkeypatch)
         server.play(plays(says("well")).model_copy(update={"context_length": tokens}))
 
     async def work() -> int | None:
