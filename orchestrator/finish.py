@@ -69,7 +69,8 @@ def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
                 raise ValueError("it names a host that was not asked")
         except ValueError as error:
             part = next(one for one in ledger.parts(job.id) if one.part == name)
-            logger("control").warning("the report of %s %s cannot be read: %s", job.id, name, error)
+            why = f"its report cannot be read: {_first(error)}"
+            logger("control").warning("job %s, part %s: %s", job.id, name, why)
             report = HostReport(
                 job=job.id,
                 part=name,
@@ -77,7 +78,7 @@ def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
                 specialist=part.specialist,
                 status=HostStatus.FAILED,
                 stop=StopReason.ERROR,
-                reason=f"its report cannot be read: {_first(error)}",
+                reason=why,
             )
         reports.append(report)
     return reports
