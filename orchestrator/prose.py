@@ -28,7 +28,7 @@ from swarm_tasks.errors import ContextExceeded, HostswarmError, ModelError
 from swarm_tasks.log import logger
 from swarm_tasks.models.charge import Charge, Tier
 from swarm_tasks.models.job import BrainChoice, Job
-from swarm_tasks.models.report import HostReport, Report
+from swarm_tasks.models.report import HostReport, Report, Usage
 
 PROSE_SECONDS = 20.0
 """The longest that people wait for words after all hosts have answered."""
@@ -51,6 +51,16 @@ MARGIN = 0.9
 """Tokens are counted here, and a server may count more."""
 
 LEAST_ROOM_TOKENS = 400
+LEAST_REPLY_TOKENS = 200
+"""A shorter summary breaks off before it has said what to do."""
+
+DIGEST_TOKENS = 400
+"""About what a digest of `DIGEST_CHARACTERS` takes."""
+
+MESSAGE_TOKENS = 16
+"""What the form around two messages, and the fence, take at most."""
+
+LEFT_OUT = "More lines, all less grave, were left out for want of room."
 MOST_GROUPS = 30
 """How many groups a report is read in at most; what is left over, the least grave, is counted."""
 
@@ -189,6 +199,27 @@ class _Teller:
     facts: Facts
     purse: Purse
     charges: list[Charge] = field(default_factory=list[Charge])
+    under_way: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    def payable(self, prompt_tokens: int, reply_tokens: int, calls: int = 1) -> bool:
+        """Whether the job's allowance pays for this beside the calls that are under way.
+
+        A call whose price is unknown is paid for where it is the only one: what it cost is known
+        afterwards, or nothing more is asked.
+        """
+        bound = self.report.job.allowance
+        used = Usage.of((*self.report.charges, *self.charges))
+        prompt_tokens = int(prompt_tokens / MARGIN) + sum(one for one, _ in self.under_way)
+        reply_tokens += sum(one for _, one in self.under_way)
+        taken = used.prompt_tokens + used.completion_tokens + prompt_tokens + reply_tokens
+        if bound.max_tokens is not None and taken > bound.max_tokens:
+            return False
+        if bound.budget_usd is None:
+            return True
+        price = self.settings.prices.get(self.settings.model_of(Tier.ORCHESTRATOR))
+        if price is None or used.cost_usd is None:
+            return calls + len(self.under_way) == 1
+        return used.cost_usd + price.of(prompt_tokens, 0, reply_tokens) <= bound.budget_usd
 
     def without(self, reason: str) -> Told:
         """No words, why, and what it cost not to get them."""
@@ -231,19 +262,44 @@ class _Teller:
         head = head_of(self.report, self.facts)
         lines: Sequence[str] = lines_of(self.report, self.facts)
         reply_tokens = min(self.settings.max_reply_tokens_of(Tier.ORCHESTRATOR), window // 4)
-        room = int(window * MARGIN) - reply_tokens - count(PROSE_ORDERS) - count(head)
-        groups = packed(lines, max(room, LEAST_ROOM_TOKENS))
+        fixed = count(PROSE_ORDERS) + count(head) + MESSAGE_TOKENS
+        room = max(int(window * MARGIN) - reply_tokens - fixed, LEAST_ROOM_TOKENS)
+        groups = packed(lines, room)
         asker = _Asker(self, model, head, reply_tokens, seconds)
-        while len(groups) > 1:
+        while len(groups) > 1 and self._tree_payable(groups[:MOST_GROUPS], fixed, reply_tokens):
             kept, left_out = groups[:MOST_GROUPS], sum(map(len, groups[MOST_GROUPS:]))
             digests = await asker.digests(kept)
             if left_out:
-                digests.append("More lines, all less grave, were left out for want of room.")
-            smaller = packed(digests, max(room, LEAST_ROOM_TOKENS))
+                digests.append(LEFT_OUT)
+            smaller = packed(digests, room)
             # A digest is shorter than what it is of, but nobody can be made to be brief.
             groups = smaller if len(smaller) < len(groups) else smaller[:1]
-        text = await asker.ask(PROSE_ORDERS, groups[0] if groups else ())
+        asker.reply_tokens, gravest = self._cut(groups, fixed, reply_tokens)
+        text = await asker.ask(PROSE_ORDERS, gravest)
         return settle(text, self.facts)
+
+    def _tree_payable(self, groups: Sequence[Sequence[str]], fixed: int, reply_tokens: int) -> bool:
+        """Whether a digest of each group, and what joins them, can be paid for."""
+        calls = len(groups) + 1
+        read = sum(count("\n".join(lines)) for lines in groups) + len(groups) * DIGEST_TOKENS
+        return self.payable(read + calls * fixed, calls * reply_tokens, calls)
+
+    def _cut(
+        self, groups: Sequence[list[str]], fixed: int, reply_tokens: int
+    ) -> tuple[int, list[str]]:
+        """How long the last reply may be, and as many of the gravest lines as can be paid for.
+
+        What cannot be paid at all is left to the call, which says so.
+        """
+        lines = [*groups[0], *([LEFT_OUT] if len(groups) > 1 else [])] if groups else []
+        if self.payable(fixed + count("\n".join(lines)), reply_tokens):
+            return reply_tokens, lines
+        reply_tokens = min(reply_tokens, LEAST_REPLY_TOKENS)
+        room = count("\n".join(lines))
+        while room > LEAST_ROOM_TOKENS and not self.payable(fixed + room, reply_tokens):
+            room = room * 3 // 4
+        cut = packed(lines, room - count(LEFT_OUT))
+        return reply_tokens, [*cut[0], LEFT_OUT] if len(cut) > 1 else lines
 
 
 @dataclass(slots=True)
@@ -289,17 +345,26 @@ class _Asker:
         if why := self.teller.purse.refused():
             raise ModelError(why)
         data = "\n".join(lines) or "Nothing was found."
-        reply = await self.model.complete(
-            ModelRequest(
-                messages=(
-                    {"role": "system", "content": orders},
-                    {"role": "user", "content": f"{self.head}\n<data>\n{data}\n</data>"},
+        said = f"{self.head}\n<data>\n{data}\n</data>"
+        prompt_tokens = count(orders) + count(said) + MESSAGE_TOKENS
+        if not self.teller.payable(prompt_tokens, self.reply_tokens):
+            raise ModelError("a summary would take more than is left of the job's budget")
+        reserved = (int(prompt_tokens / MARGIN), self.reply_tokens)
+        self.teller.under_way.append(reserved)
+        try:
+            reply = await self.model.complete(
+                ModelRequest(
+                    messages=(
+                        {"role": "system", "content": orders},
+                        {"role": "user", "content": said},
+                    ),
+                    max_tokens=self.reply_tokens,
+                    user=USER,
                 ),
-                max_tokens=self.reply_tokens,
-                user=USER,
-            ),
-            self.seconds,
-        )
+                self.seconds,
+            )
+        finally:
+            self.teller.under_way.remove(reserved)
         self.teller.charges.append(reply.charge)
         self.teller.purse.charge(reply.charge)
         return words_of(reply)

@@ -270,6 +270,37 @@ def test_a_budget_that_is_used_up_stops_the_words(
     assert report.job.allowance.max_tokens == 0
 
 
+@pytest.mark.parametrize(
+    ("bound", "price"),
+    [
+        ({"max_tokens": 10_000}, Price(input_usd_per_million=9, output_usd_per_million=9)),
+        ({"budget_usd": 0.01}, Price(input_usd_per_million=1, output_usd_per_million=1)),
+    ],
+)
+def test_a_summary_takes_no_more_than_is_left_of_the_budget(
+    ended: Finish, server: ModelServer, bound: dict[str, Any], price: Price
+) -> None:
+    server.play(plays(ONE_LINE))
+    report = ended(
+        *fleet(200),
+        allowance=Allowance(**bound),
+        settings={"context_length": 8_000, "prices": {"wise": price, "quick": price}},
+    )
+    assert report.degraded == ()
+    (seen,) = server.requests()  # the gravest lines at once, in place of each group's digest
+    assert 2_000 < seen.prompt_tokens + seen.completion_tokens < 8_000
+    assert "were left out" in seen.body["messages"][1]["content"]
+
+
+def test_a_budget_that_pays_for_no_summary_is_not_begun(ended: Finish, server: ModelServer) -> None:
+    server.play(plays(GOOD))
+    report = ended(allowance=Allowance(max_tokens=500))
+    assert server.requests() == []
+    assert report.degraded[0].reason == (
+        "a summary would take more than is left of the job's budget"
+    )
+
+
 def test_a_key_that_is_refused_is_named(ended: Finish, server: ModelServer) -> None:
     server.play(plays(GOOD, key="another"))
     report = ended(settings={"router_key": SecretStr("sk-canary")})
@@ -293,7 +324,7 @@ def fleet(hosts: int) -> tuple[HostReport, ...]:
                 ),
             ),
             answer="The unit failed since the volume that it writes to has no room left.",
-            charges=(Charge(tier=Tier.WORKER, model="quick", prompt_tokens=10),),
+            charges=(Charge(tier=Tier.WORKER, model="quick", prompt_tokens=10, cost_usd=0.0),),
         )
         for number in range(hosts)
     )
