@@ -7,6 +7,7 @@ with 400. Here a host's key may ask models and nothing else, and a wrong key is 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -41,13 +42,18 @@ class Request(Protocol):
         """Where it goes."""
         ...
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Looked up in any case of letters."""
+        ...
+
 
 async def admit(request: Request, api_key: str) -> object:
     """Who asks, as LiteLLM wants to know it. LiteLLM calls this for each request.
 
     Raises:
         ProxyException: LiteLLM's own: 401 for a key that nobody holds, 403 for a path that is
-            not for hosts.
+            not for hosts, or for a web page where no key is needed.
     """
     # Not a dependency of hostswarm: it is there where the proxy runs.
     types = cast(Any, import_module("litellm.proxy._types"))
@@ -55,7 +61,11 @@ async def admit(request: Request, api_key: str) -> object:
     if is_master(key):
         role = types.LitellmUserRoles.PROXY_ADMIN
         return types.UserAPIKeyAuth(api_key=digest_of(key), user_id="admin", user_role=role)
-    holder = keys().holder(key) or (ANYONE if os.environ.get(KEYLESS) == "true" else None)
+    keyless = os.environ.get(KEYLESS) == "true"
+    if keyless and "origin" in request.headers:
+        # Any page that a person here looks at can reach this address; browsers say that it asks.
+        raise types.ProxyException("web pages may not ask without a key", "auth_error", None, 403)
+    holder = keys().holder(key) or (ANYONE if keyless else None)
     if holder is None:
         raise types.ProxyException("this key is not known", "auth_error", "api_key", 401)
     if request.url.path.rstrip("/") not in FOR_HOSTS:

@@ -33,6 +33,8 @@ QUIET = {
     "NO_DOCS": "True",
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
+    # Else it lets every web page read its answers. To LiteLLM an empty list is that as well.
+    "LITELLM_CORS_ORIGINS": ",",
     # Its own lines on what it does would fill the log; its errors stay.
     "LITELLM_LOG": "ERROR",
 }

@@ -145,9 +145,12 @@ def test_a_host_s_key_asks_models_and_nothing_else(
 ) -> None:
     connection = HTTPConnection(urlsplit(proxy.url).netloc, timeout=20.0)
     with closing(connection):
-        connection.request("GET", path, headers={"Authorization": f"Bearer {key}"} if key else {})
+        headers = {"Origin": "https://page.example"}
+        headers |= {"Authorization": f"Bearer {key}"} if key else {}
+        connection.request("GET", path, headers=headers)
         with connection.getresponse() as reply:
             assert reply.status == status
+            assert reply.getheader("Access-Control-Allow-Origin") is None
 
 
 def test_what_a_provider_charges_is_unknown_where_litellm_knows_no_price(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from orchestrator.router import admission
 from orchestrator.router.admission import KEYLESS, MASTER_KEY, SHARED_KEY
 from orchestrator.surfaces import router_verb
 from orchestrator.surfaces.router_verb import SHIPPED, router_environment, run_router
@@ -122,3 +126,32 @@ def test_without_the_extra_the_remedy_names_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(router_verb, "find_spec", nothing)
     with pytest.raises(UsageError, match=r"hostswarm\[router\]"):
         run_router(Settings(), None, HERE, 4000)
+
+
+class Refused(Exception):
+    """In the place of LiteLLM's, which is not installed where tests run."""
+
+
+def test_a_web_page_is_not_let_in_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    types = SimpleNamespace(
+        ProxyException=Refused, UserAPIKeyAuth=dict, LitellmUserRoles=SimpleNamespace()
+    )
+    types.LitellmUserRoles.INTERNAL_USER = "host"
+
+    def stand_in(_name: str) -> Any:
+        return types
+
+    monkeypatch.setattr(admission, "import_module", stand_in)
+    monkeypatch.setattr(admission, "keys", admission.Keys)
+    monkeypatch.delenv(MASTER_KEY, raising=False)
+    monkeypatch.setenv(KEYLESS, "true")
+
+    def admitted(**headers: str) -> Any:
+        url = SimpleNamespace(path="/v1/chat/completions")
+        request: Any = SimpleNamespace(url=url, headers=headers)
+        return asyncio.run(admission.admit(request, ""))
+
+    assert admitted()["user_id"] == admission.ANYONE
+    with pytest.raises(Refused) as told:
+        admitted(origin="https://page.example")
+    assert told.value.args[-1] == 403
