@@ -126,7 +126,8 @@ def _values(findings: Sequence[Finding], facts: Facts, *, named: bool = False) -
                 continue
             phrase = f"{{{name}}} = {said_by_host(observed_text(claim))}"
             if claim.unit != "state":
-                phrase += f" (limit {{{name}.limit}} = {facts.values[f'{name}.limit']})"
+                limit = said_by_host(facts.values[f"{name}.limit"])
+                phrase += f" (limit {{{name}.limit}} = {limit})"
             said.append(f"{phrase} on {finding.host}" if named else phrase)
     return "; ".join(said)
 
@@ -148,7 +149,7 @@ def _outliers(report: Report, facts: Facts) -> Iterator[str]:
         yield (
             f"{one.id}, outlier, no alarm: {one.host}, {said_by_host(one.subject)}: {meaning} "
             f"{{{one.id}.value}} = {value}, while the median of {{{one.id}.peers}} "
-            f"{one.group} is {{{one.id}.median}} = {median}"
+            f"{said_by_host(one.group)} is {{{one.id}.median}} = {median}"
         )
 
 
