@@ -163,14 +163,14 @@ def _likeness(view: HostView) -> tuple[str, str]:
     if view.facts is None:
         return "", "system unknown"
     system = one_line(view.facts.os, WORD_LIMIT)
-    return view.facts.role, f"{system} ({view.facts.platform})"
+    return one_line(view.facts.role, WORD_LIMIT), f"{system} ({view.facts.platform})"
 
 
 def _said(role: str, system: str, found: Sequence[HostView]) -> str:
     """A group in words, with the tools that none of its hosts has."""
     lacking = [set(view.facts.unavailable) for view in found if view.facts]
     none = sorted(set[str].intersection(*lacking)) if lacking else []
-    shown = ", ".join(none[:MOST_LACKING])
+    shown = ", ".join(one_line(tool, WORD_LIMIT) for tool in none[:MOST_LACKING])
     more = f" and {len(none) - MOST_LACKING} more" if len(none) > MOST_LACKING else ""
     told = f"role {role}, {system}" if role else system
     return f"{told}, without {shown}{more}" if none else told

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from swarm_tasks.models.base import Frozen, HostName, Moment
 
 Platform = Literal["linux", "darwin"]
+
+ROLE_PATTERN = r"^([a-z0-9][a-z0-9_-]{0,40})?$"
+"""What `Settings.role` takes."""
 
 
 class HostFacts(Frozen):
@@ -37,6 +41,12 @@ class HostFacts(Frozen):
     tools: tuple[str, ...] = ()
     unavailable: dict[str, str] = Field(default_factory=dict[str, str])
     role: str = ""
+
+    @field_validator("role")
+    @classmethod
+    def _role_or_none(cls, role: str) -> str:
+        """A role that no worker could be given is none: its host is in the fleet all the same."""
+        return role if re.fullmatch(ROLE_PATTERN, role) else ""
 
 
 class Beat(Frozen):
