@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -24,6 +24,14 @@ PART_QUESTION_LIMIT = 1_000
 
 WHY_LIMIT = 300
 MOST_ASSIGNMENTS = 200
+MOST_WORDS = 200
+"""How many names and globs one assignment may list."""
+
+MOST_WORDS_IN_ALL = 1_000
+WORD_LIMIT = 100
+REPLY_LIMIT = 256 * 1024
+"""Characters of a reply that are read: no plan within the other bounds needs more."""
+
 MOST_NOTES = 20
 MOST_PROBLEMS = 5
 
@@ -55,12 +63,15 @@ PLAN_SCHEMA: Mapping[str, Any] = {
 is required, and none is added."""
 
 
+Word = Annotated[str, Field(max_length=WORD_LIMIT)]
+
+
 class WireAssignment(BaseModel):
     """One line of a plan as a model writes it; read more kindly than it is asked for."""
 
     model_config = ConfigDict(extra="ignore")
 
-    hosts: list[str] = Field(min_length=1)
+    hosts: list[Word] = Field(min_length=1, max_length=MOST_WORDS)
     specialist: str
     question: str = ""
     why: str = ""
@@ -80,6 +91,14 @@ class WirePlan(BaseModel):
     why: str = ""
     assignments: list[WireAssignment] = Field(min_length=1, max_length=MOST_ASSIGNMENTS)
     left_out: str = ""
+
+    @field_validator("assignments")
+    @classmethod
+    def _not_too_many(cls, value: list[WireAssignment]) -> list[WireAssignment]:
+        """Each word is looked for in the whole fleet."""
+        if sum(len(one.hosts) for one in value) > MOST_WORDS_IN_ALL:
+            raise ValueError(f"more than {MOST_WORDS_IN_ALL:,} names of hosts: use globs")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +151,7 @@ def read_plan(text: str, scope: Scope) -> Planned | NoPlan:
     nobody can tell whether it has to do with the question. Others that are left out are not
     part of the job.
     """
-    found = json_object(text)
+    found = json_object(text[:REPLY_LIMIT])
     if found is None:
         return NoPlan("it holds no JSON object")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -43,10 +44,19 @@ class Scope:
         """What each host is among others, where it says so."""
         return {view.host: view.facts.role for view in self.views if view.facts}
 
+    @cached_property
+    def folded(self) -> Mapping[str, frozenset[str]]:
+        """Hosts by their names without regard to case."""
+        alike: dict[str, set[str]] = {}
+        for host in self.hosts:
+            alike.setdefault(host.casefold(), set()).add(host)
+        return {name: frozenset(hosts) for name, hosts in alike.items()}
+
 
 def matching(word: str, scope: Scope) -> set[str]:
     """The hosts of a scope that a word of a plan means: a name, `all`, a role, or a glob."""
-    if word in scope.hosts:
+    alike = scope.folded.get(word.casefold(), frozenset())
+    if word in alike:
         return {word}
     if word.casefold() in EVERYBODY:
         return set(scope.hosts)
@@ -56,5 +66,4 @@ def matching(word: str, scope: Scope) -> set[str]:
         return of_role
     if any(sign in word for sign in "*?["):
         return {host for host in scope.hosts if fnmatchcase(host, word)}
-    alike = {host for host in scope.hosts if host.casefold() == word.casefold()}
-    return alike if len(alike) == 1 else set()
+    return set(alike) if len(alike) == 1 else set()
