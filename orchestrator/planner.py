@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orchestrator.asking import in_time
+from orchestrator.asking import billed, in_time
 from orchestrator.briefing import SYSTEM, task_text
 from orchestrator.proposal import (
     PLAN_SCHEMA,
@@ -182,7 +182,7 @@ class Asking:
             left = end - asyncio.get_running_loop().time() - LAST_WORD_SECONDS
             seconds = max(min(left, self.settings.model_timeout_seconds), 0.001)
             try:
-                reply = await model.complete(request, seconds)
+                return await billed(model, request, seconds, self.charges.append)
             except ContextExceeded as error:
                 limit = error.limit if error.limit and error.limit < window else None
                 window = limit or int(window * SHRINK)
@@ -193,9 +193,6 @@ class Asking:
                     raise
                 self.images = ()
                 self.notes.append(f"planned without the images: {error.message}")
-            else:
-                self.charges.append(reply.charge)
-                return reply
 
     def _request(self, model: Model, window: int, more: Sequence[Message]) -> ModelRequest:
         """What is asked, within the model's window and the job's allowance.

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from orchestrator.asking import in_time
+from orchestrator.asking import billed, in_time
 from orchestrator.facts import facts_of_report
 from orchestrator.material import head_of, lines_of
 from orchestrator.render.numbers import Facts, Settled, bare, settle
@@ -35,6 +35,9 @@ PROSE_SECONDS = 20.0
 
 LEAST_SECONDS = 0.5
 """With less time left, no model is asked."""
+
+REPLY_LIMIT = 32 * 1024
+"""Characters of a reply that are read, thoughts among them."""
 
 PROSE_CHARACTERS = 4_000
 DIGEST_CHARACTERS = 1_200
@@ -164,7 +167,7 @@ def nonsense(settled: Settled) -> str:
 
 def words_of(reply: ModelReply) -> str:
     """What a model wrote as plain text: without its thoughts, Markdown, or a sentence cut off."""
-    text = MARKUP.sub("", THOUGHTS.sub("", bare(reply.text)))
+    text = MARKUP.sub("", THOUGHTS.sub("", bare(reply.text[:REPLY_LIMIT])))
     text = re.sub(r"\n{3,}", "\n\n", text).strip()
     if reply.finish == "length":
         ends = [found.end() for found in re.finditer(r"[.!?](?=\s|\Z)", text)]
@@ -220,6 +223,11 @@ class _Teller:
         if price is None or used.cost_usd is None:
             return calls + len(self.under_way) == 1
         return used.cost_usd + price.of(prompt_tokens, 0, reply_tokens) <= bound.budget_usd
+
+    def charge(self, charge: Charge) -> None:
+        """Count a call, for the report and for the job."""
+        self.charges.append(charge)
+        self.purse.charge(charge)
 
     def without(self, reason: str) -> Told:
         """No words, why, and what it cost not to get them."""
@@ -352,7 +360,8 @@ class _Asker:
         reserved = (int(prompt_tokens / MARGIN), self.reply_tokens)
         self.teller.under_way.append(reserved)
         try:
-            reply = await self.model.complete(
+            reply = await billed(
+                self.model,
                 ModelRequest(
                     messages=(
                         {"role": "system", "content": orders},
@@ -362,9 +371,8 @@ class _Asker:
                     user=USER,
                 ),
                 self.seconds,
+                self.teller.charge,
             )
         finally:
             self.teller.under_way.remove(reserved)
-        self.teller.charges.append(reply.charge)
-        self.teller.purse.charge(reply.charge)
         return words_of(reply)

@@ -175,6 +175,9 @@ def test_a_planner_that_is_slower_than_its_share_is_not_waited_for(server: Model
     assert is_default(found)
     assert server.url in found.plan.degraded
     assert "gave no answer" in found.plan.degraded
+    (charge,) = found.charges  # the provider bills what it was sent
+    assert (charge.calls, charge.cost_usd, charge.counted) == (1, None, False)
+    assert charge.prompt_tokens > 300
 
 
 def test_a_key_that_is_refused_is_named_and_not_shown(server: ModelServer) -> None:

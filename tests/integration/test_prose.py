@@ -216,6 +216,9 @@ def test_a_model_that_is_slow_ends_with_the_deadline(ended: Finish, server: Mode
     assert report.summary.startswith(BY_COUNTS)
     assert report.degraded[0].step == "synthesis"
     assert report.usage.wall_seconds < 10
+    (charge,) = report.charges  # the provider bills what it was sent
+    assert (charge.calls, charge.cost_usd, charge.counted) == (1, None, False)
+    assert charge.prompt_tokens > 200
 
 
 def test_words_that_nobody_waits_for_are_given_up(

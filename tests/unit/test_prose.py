@@ -284,6 +284,10 @@ def test_a_line_that_is_longer_than_the_room_is_cut() -> None:
     assert count(line) <= 60
 
 
+def test_of_an_endless_reply_only_the_beginning_is_read() -> None:
+    assert len(words_of(ModelReply("word " * 100_000, (), CHARGE))) < 33_000
+
+
 SETTINGS = Settings.model_validate({"router_url": "http://127.0.0.1:9/v1"})
 FREE = Purse(lambda: "", lambda charge: None)
 
