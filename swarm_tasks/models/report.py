@@ -112,7 +112,7 @@ class HostReport(Frozen):
     """One part's answer: one specialist on one host. Failure is an answer too.
 
     Args:
-        question: What this agent was asked, where it differs from the job's question.
+        question: What this agent was asked.
         degraded: Why the rules answered though a model was asked for; empty if they did not.
         answer: The agent's own words; empty for rules.
         measured: Every value that the rules read in the evidence.
