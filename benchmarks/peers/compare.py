@@ -91,6 +91,9 @@ class Run:
 Runs = Mapping[tuple[str, str], Sequence[Run]]
 """By program and scale."""
 
+RETRIED_SHARE = 0.01
+"""How many of a peer's calls may be tried again before its run is thrown away."""
+
 
 def compare(runs: int) -> Table:
     """Measure all of them, in turn, as many times as is asked for."""
@@ -165,7 +168,8 @@ def theirs(peer: Peer, scale: Scale, server: ModelServer, told: Opening) -> Run:
     if done.returncode != 0:
         raise RuntimeError(f"{peer.name} failed at {scale.name}:\n{done.stderr[-2000:]}")
     asked, wanted = server.tally().requests, STEPS * (scale.tasks + 1)
-    if asked != wanted:
+    # Peers try again as they come, and under load some do; fewer calls would be another task.
+    if not wanted <= asked <= wanted * (1 + RETRIED_SHARE):
         raise RuntimeError(f"{peer.name} made {asked} calls in place of {wanted}")
     taken = Taken(**json.loads(done.stdout.splitlines()[-1]))
     return Run(
