@@ -4,48 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
-from swarm_tasks.brain.base import Asked, Reply, Step, Transcript
-from swarm_tasks.models.base import now_utc
-from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
+from swarm_tasks.brain.base import Mind, Transcript
+from swarm_tasks.models.evidence import Evidence, ToolCall
 from swarm_tasks.models.finding import Finding, Verdict
-from swarm_tasks.models.job import HostTask, Specialist
 from tests.support import fake_tools
+from tests.support.thinking import REGISTRY, gauge, step
+from tests.support.thinking import transcript as swept_by
 from workers.rules.brain import RulesBrain
 from workers.rules.rule import Reading, Rule
-from workers.tools.registry import Registry
 from workers.verify import recheck, standing
-
-REGISTRY = Registry(fake_tools.TOOLS)
-TASK = HostTask(
-    job="abcdefgh",
-    part="alpha/gauges",
-    host="alpha",
-    specialist=Specialist(name="gauges", title="", prompt="", tools=("gauge",)),
-    deadline_at=0,
-)
-
-
-def gauge(call_id: str, value: float | None) -> Evidence:
-    """What the gauge said; None for a gauge that could not be read."""
-    return Evidence(
-        call_id=call_id,
-        host="alpha",
-        specialist="gauges",
-        tool="gauge",
-        arguments={"path": call_id},
-        started=now_utc(),
-        seconds=0.0,
-        status=EvidenceStatus.FAILED if value is None else EvidenceStatus.OK,
-        data=None if value is None else {"path": call_id, "busy_percent": value},
-    )
 
 
 def transcript(*evidence: Evidence) -> Transcript:
-    replies = tuple(
-        Reply(asked=Asked(tool=item.tool, arguments=item.arguments), call_id=item.call_id)
-        for item in evidence
-    )
-    return Transcript(task=TASK).then(Step(replies=replies, evidence=evidence))
+    """A sweep that gathered this."""
+    return swept_by(step(*evidence, by=Mind.RULES))
 
 
 def checked(second: float | None, *, seconds: float = 5.0, hangs: bool = False) -> Finding:
