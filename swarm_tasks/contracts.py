@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from swarm_tasks.models.base import Frozen, HostName, Name
+from swarm_tasks.models.evidence import Evidence
+from swarm_tasks.models.finding import Claim
 
 AUDIT = "swarm.audit"
 """`AuditRequest` fields as keyword arguments, to `control`. Answers with the job's id."""
@@ -15,6 +19,9 @@ SYNTHESIZE = "swarm.synthesize"
 
 TOOL = "swarm.tool"
 """One `RemoteCall` as its only argument, to `host.<name>`. The evidence goes to the store."""
+
+CHECK = "swarm.check"
+"""One `ClaimCheck` as its only argument, to `host.<name>`. `ClaimsChecked` goes to the store."""
 
 CANCEL_COMMAND = "hostswarm_cancel"
 """The remote-control command that stops a job's running agents. Argument: `job`."""
@@ -33,3 +40,29 @@ class RemoteCall(Frozen):
     tool: Name
     arguments: dict[str, object]
     expires_at: float
+
+
+MOST_CHECKS = 200
+"""Claims that one host is asked to check in one go."""
+
+
+class ClaimCheck(Frozen):
+    """Claims about one host that others made, to be measured there.
+
+    Args:
+        call: Names the answer's key.
+        expires_at: Unix time on the store's clock after which nobody waits any more.
+    """
+
+    call: str
+    job: str
+    host: HostName
+    claims: tuple[Claim, ...] = Field(max_length=MOST_CHECKS)
+    expires_at: float
+
+
+class ClaimsChecked(Frozen):
+    """The same claims in the same order with their verdicts, and what was measured for them."""
+
+    claims: tuple[Claim, ...]
+    evidence: tuple[Evidence, ...] = ()

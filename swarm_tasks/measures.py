@@ -33,6 +33,9 @@ class Measure(Limits):
     Args:
         comparator: How a value stands to a level that it crosses.
         states: For a metric that is a word: the severity of each bad word.
+        tolerance: By how much, in `unit`, two measurements of the same thing may differ: it moves
+            by itself, and tools round.
+        tolerance_percent: The same as a share of the claimed value; the larger of the two counts.
         source: Whose levels these are.
     """
 
@@ -41,7 +44,13 @@ class Measure(Limits):
     unit: Unit
     comparator: Literal[">=", "<=", "=="]
     states: dict[str, Severity] = Field(default_factory=dict[str, Severity])
+    tolerance: float = Field(default=0.0, ge=0)
+    tolerance_percent: float = Field(default=0.0, ge=0, le=100)
     source: str
+
+    def slack(self, value: float) -> float:
+        """By how much a second measurement may miss `value`, in the metric's unit."""
+        return max(self.tolerance, abs(value) * self.tolerance_percent / 100)
 
 
 @cache

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,7 @@ from swarm_tasks.models.charge import Charge
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import (
     Claim,
+    Comparator,
     EvidenceRef,
     Finding,
     Severity,
@@ -188,7 +189,8 @@ class Reader:
         value = _value(said, numeric=not metric.states)
         if value is None:
             return self._problem(place, f"{said!r} is no {metric.unit}")
-        comparator = "==" if match["comparator"] == "=" else match["comparator"]
+        sign = "==" if match["comparator"] == "=" else match["comparator"]
+        comparator = cast(Comparator, sign)
         holds = compares(reading.value, comparator, value)
         return Claim(
             metric=metric.name,

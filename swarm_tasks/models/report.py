@@ -14,6 +14,7 @@ from swarm_tasks.models.charge import Allowance, Charge, added
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Finding, MeasuredValue
 from swarm_tasks.models.job import Plan
+from swarm_tasks.models.tally import Tally
 
 MOST_SECONDS = 1e9
 """Thirty years: no part takes longer, and what is more could not be added to a date."""
@@ -117,6 +118,8 @@ class HostReport(Frozen):
         answer: The agent's own words; empty for rules.
         measured: Every value that the rules read in the evidence.
         charges: What its model calls took.
+        tallies: What became of the claims made here, by who made them.
+        check_seconds: Wall time that the checking of claims took.
     """
 
     job: str
@@ -138,6 +141,43 @@ class HostReport(Frozen):
     answer: str = ""
     measured: tuple[Measured, ...] = ()
     charges: tuple[Charge, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    check_seconds: float = Field(default=0.0, ge=0, le=MOST_SECONDS)
+
+
+class Contradiction(Frozen):
+    """Agents that said what cannot both be so, and what was measured.
+
+    Args:
+        findings: The ids of the findings that say it.
+        claims: The ids of their claims.
+        value: What settled it; None where nothing could be measured any more.
+        unit: The metric's.
+        settled_at: When that was measured.
+    """
+
+    host: HostName
+    metric: str
+    subject: str
+    findings: tuple[str, ...]
+    claims: tuple[str, ...]
+    value: MeasuredValue | None = None
+    unit: str = ""
+    settled_at: Moment | None = None
+
+
+class Doubt(Frozen):
+    """A model whose claims were wrong too often of late.
+
+    Args:
+        tally: What became of them, for one specialist.
+        wrong_percent: The share of its checked claims that were wrong.
+        limit_percent: The share that the settings allow.
+    """
+
+    tally: Tally
+    wrong_percent: float
+    limit_percent: float
 
 
 class Coverage(Frozen):
@@ -254,6 +294,10 @@ class Report(Frozen):
         degraded: Who was to think with a model and went on without.
         prose_removed: How many numbers were taken out of the words of models, since nothing
             that was measured carries them.
+        claims: What became of all claims together.
+        tallies: The same by model and specialist.
+        contradictions: Where agents disagreed, and what settled it.
+        doubts: Models among those used here whose claims were wrong too often of late.
     """
 
     schema_: Literal["hostswarm.report/1"] = Field(default=REPORT_SCHEMA, alias="schema")
@@ -272,6 +316,10 @@ class Report(Frozen):
     charges: tuple[Charge, ...] = ()
     degraded: tuple[Degraded, ...] = ()
     prose_removed: int = 0
+    claims: Tally = Tally()
+    tallies: tuple[Tally, ...] = ()
+    contradictions: tuple[Contradiction, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     def to_json(self, indent: int | None = 2) -> str:
         """The report as the contract's JSON text."""

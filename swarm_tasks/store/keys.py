@@ -7,7 +7,7 @@ from typing import Literal
 
 PREFIX = "hostswarm"
 
-Lifetime = Literal["result", "presence", "forget", "history", "sweep", "for ever"]
+Lifetime = Literal["result", "presence", "forget", "history", "sweep", "trust", "for ever"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ CONTROLS = Key(
 FACTS = Key("facts:{host}", "string", "forget", "what a host said about itself")
 RAISED = Key("raised:{host}", "hash", "forget", "which findings stand raised, for hysteresis")
 SAMPLES = Key("samples:{host}:{metric}:{subject}", "list", "history", "values over time")
+TRUST = Key("trust:{day}", "hash", "trust", "what became of models' claims on one day")
+ACKS = Key("acks", "hash", "for ever", "findings that somebody knows of; each is dropped when due")
 JOBS = Key("jobs", "zset", "for ever", "jobs by time; those past the result's life are dropped")
 OPEN = Key("open", "set", "for ever", "jobs not closed; each leaves when it closes")
 HOSTS = Key("hosts", "zset", "for ever", "hosts by last sign; those past `forget` are dropped")
@@ -71,6 +73,7 @@ ALL = (
         RAISED,
         SAMPLES,
     ),
+    *(TRUST, ACKS),
     *(JOBS, OPEN, HOSTS, UNACKED, UNACKED_INDEX, UNACKED_MUTEX),
 )
 
@@ -80,3 +83,8 @@ SWEEP_TTL_SECONDS = 300
 HISTORY_TTL_SECONDS = 8 * 86_400
 HISTORY_LENGTH = 2_304
 """Eight days of a sample every five minutes."""
+
+TRUST_DAYS = 30
+"""How long a model's claims are held against it, or for it."""
+
+TRUST_TTL_SECONDS = TRUST_DAYS * 86_400

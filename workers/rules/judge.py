@@ -10,6 +10,7 @@ from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import (
     Claim,
+    Comparator,
     EvidenceRef,
     Finding,
     Severity,
@@ -30,7 +31,7 @@ class Grade:
     """A level that was crossed: how grave, and where it stands."""
 
     severity: Severity
-    comparator: str
+    comparator: Comparator
     level: JsonScalar
 
 

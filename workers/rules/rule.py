@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,11 @@ def nothing_to_dig(reading: Reading) -> tuple[ToolCall, ...]:
     return ()
 
 
+def whole_tool(subject: str) -> Mapping[str, JsonScalar] | None:
+    """For tools that show all their subjects when asked for nothing in particular."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How one metric is read from one tool's answer.
@@ -48,6 +53,8 @@ class Rule:
         title: What is wrong when a level is crossed, without a number.
         advice: What to do next, in one or two sentences.
         dig: Calls worth making once a level is crossed, to show the cause.
+        probe: The tool's arguments that measure a subject of this rule again, whoever measured it
+            first and however; None where nothing can.
     """
 
     name: str
@@ -57,3 +64,4 @@ class Rule:
     title: str
     advice: str
     dig: Callable[[Reading], tuple[ToolCall, ...]] = nothing_to_dig
+    probe: Callable[[str], Mapping[str, JsonScalar] | None] = whole_tool

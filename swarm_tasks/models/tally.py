@@ -1,0 +1,86 @@
+"""What became of claims: the honesty line of a report, and what a model is trusted by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from swarm_tasks.models.base import Frozen
+from swarm_tasks.models.finding import Claim, Verdict
+
+
+class Tally(Frozen):
+    """How many claims of one source came to what.
+
+    Args:
+        model: The model that made them; empty for the rules, or for all together.
+        specialist: The specialist whose agent made them; empty for all together.
+        rejected: Claims that could not be read at all: an unknown metric, a value that is none,
+            evidence that was never gathered.
+        opinions: Findings that made no claim.
+    """
+
+    model: str = ""
+    specialist: str = ""
+    verified: int = Field(default=0, ge=0)
+    refuted: int = Field(default=0, ge=0)
+    stale: int = Field(default=0, ge=0)
+    unverifiable: int = Field(default=0, ge=0)
+    unsupported: int = Field(default=0, ge=0)
+    rejected: int = Field(default=0, ge=0)
+    opinions: int = Field(default=0, ge=0)
+
+    @property
+    def made(self) -> int:
+        """All claims, those that could not be read among them."""
+        return self.checked + self.unverifiable + self.rejected
+
+    @property
+    def checked(self) -> int:
+        """Claims that a check came to an end with."""
+        return self.verified + self.stale + self.wrong
+
+    @property
+    def wrong(self) -> int:
+        """Claims that were never so: a measurement, or their own evidence, says otherwise."""
+        return self.refuted + self.unsupported
+
+    @classmethod
+    def of(
+        cls,
+        claims: Iterable[Claim],
+        model: str = "",
+        specialist: str = "",
+        rejected: int = 0,
+        opinions: int = 0,
+    ) -> Tally:
+        """These claims, counted by verdict."""
+        counts = Counter(claim.verdict for claim in claims)
+        return cls(
+            model=model,
+            specialist=specialist,
+            rejected=rejected,
+            opinions=opinions,
+            **{verdict.value: counts[verdict] for verdict in Verdict},
+        )
+
+
+def together(tallies: Iterable[Tally]) -> Tally:
+    """All of these as one, without a name."""
+    total = Counter[str]()
+    for tally in tallies:
+        total.update(tally.model_dump(exclude={"model", "specialist"}))
+    return Tally.model_validate(dict(total))
+
+
+def by_source(tallies: Iterable[Tally]) -> tuple[Tally, ...]:
+    """One for each model and specialist, by name."""
+    groups: dict[tuple[str, str], list[Tally]] = {}
+    for tally in tallies:
+        groups.setdefault((tally.model, tally.specialist), []).append(tally)
+    return tuple(
+        together(group).model_copy(update={"model": model, "specialist": specialist})
+        for (model, specialist), group in sorted(groups.items())
+    )
