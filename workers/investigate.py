@@ -19,15 +19,16 @@ from swarm_tasks.models.job import HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason, Usage
 from swarm_tasks.unseen import plain_line
 from workers.blocking import in_thread
+from workers.checker import Checker
 from workers.loop import Agent, Budget, Ending, Memory
-from workers.merge import Thought, merged
+from workers.merge import Thought, Told, merged
 from workers.rules.brain import Review, RulesBrain
 from workers.rules.judge import Raised
 from workers.rules.rule import Rule
 from workers.thinker import NO_MODEL, Thinker
 from workers.tools.access import Machine
 from workers.tools.registry import Outcome, Registry
-from workers.verify import recheck, standing
+from workers.verify import standing
 
 CHECK_SHARE = 0.25
 CHECK_SECONDS = 5.0
@@ -119,13 +120,12 @@ class Investigator:
             thought = await self._think(rules, swept, ending.transcript, hands, attempt, end)
         transcript = thought.transcript or ending.transcript
         review = rules.review(transcript) if thought.transcript else swept
-        findings, again = await recheck(
-            merged(review.findings, thought.answer),
-            transcript.evidence,
-            rules,
-            hands.call,
-            min(CHECK_SECONDS, seconds - (time.monotonic() - clock)),
+        left = min(CHECK_SECONDS, seconds - (time.monotonic() - clock))
+        checked = await self._checker(task, rules, hands, attempt).check(
+            (*review.findings, *thought.answer.findings), transcript.evidence, left
         )
+        told = Told.of(checked.findings, thought.answer)
+        findings = merged(told.raised, told.answer)
         wall = time.monotonic() - clock
         report = HostReport(
             job=task.job,
@@ -140,7 +140,7 @@ class Investigator:
             findings=findings,
             ruled_out=tuple(dict.fromkeys((*review.ruled_out, *thought.answer.ruled_out))),
             not_seen=(*review.not_seen, *thought.answer.not_seen),
-            evidence=(*transcript.evidence, *again),
+            evidence=(*transcript.evidence, *checked.evidence),
             usage=Usage.of(thought.charges).model_copy(
                 update={"tool_calls": hands.made, "wall_seconds": wall}
             ),
@@ -149,9 +149,18 @@ class Investigator:
             answer=thought.answer.text,
             measured=review.measured,
             charges=summed(thought.charges),
+            tallies=told.tallies(task.specialist.name),
+            check_seconds=checked.seconds,
         )
         stands = standing(findings)
         return Investigated(report, stands, review.cleared | (set(review.raised) - set(stands)))
+
+    def _checker(
+        self, task: HostTask, rules: RulesBrain, hands: _Hands, attempt: Attempt
+    ) -> Checker:
+        """What checks one part's claims."""
+        prefix = f"{task.part}#{attempt.number}.check"
+        return Checker(task.host, self.registry, rules, task.policy, hands.call, prefix)
 
     async def _think(
         self,

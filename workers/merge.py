@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from swarm_tasks.brain.base import Answer, Transcript
 from swarm_tasks.models.charge import Charge
-from swarm_tasks.models.finding import Finding, Verdict
+from swarm_tasks.models.finding import Finding, fingerprint
 from swarm_tasks.models.report import StopReason
+from swarm_tasks.models.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +29,63 @@ class Thought:
     charges: tuple[Charge, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Checked findings, by who told them.
+
+    Args:
+        raised: Those of the rules.
+        answer: The model's answer, with its findings checked.
+    """
+
+    raised: tuple[Finding, ...]
+    answer: Answer
+
+    @classmethod
+    def of(cls, checked: Sequence[Finding], answer: Answer) -> Told:
+        """Take apart what was checked together."""
+        said = tuple(finding for finding in checked if finding.source == "model")
+        raised = tuple(finding for finding in checked if finding.source == "rules")
+        return cls(raised, answer.model_copy(update={"findings": said}))
+
+    def tallies(self, specialist: str) -> tuple[Tally, ...]:
+        """What became of the claims, of the rules' and of the model's."""
+        claims = [claim for finding in self.raised for claim in finding.claims]
+        made = [Tally.of(claims, specialist=specialist)]
+        charge, findings = self.answer.charge, self.answer.findings
+        if charge is not None:
+            made.append(
+                Tally.of(
+                    (claim for finding in findings for claim in finding.claims),
+                    model=charge.model,
+                    specialist=specialist,
+                    rejected=self.answer.rejected,
+                    opinions=sum(1 for finding in findings if finding.opinion),
+                )
+            )
+        return tuple(tally for tally in made if tally.made or tally.opinions)
+
+
 def merged(raised: Sequence[Finding], answer: Answer) -> tuple[Finding, ...]:
     """The rules' findings with the model's explanations, then what the model alone found.
 
     A model cannot take back what the rules measured. What it says about the same metric of the
-    same subject explains that finding rather than standing beside it, unless its own claim does
-    not hold. Of two findings about one thing, the one that is supported is kept.
+    same subject explains that finding rather than standing beside it. Where its own claim does
+    not hold it is shown by itself, under a mark of its own: it is another statement. Of two
+    findings about one thing, the one that holds is kept.
     """
     said = dict(answer.explained)
     alone: dict[str, Finding] = {}
     marks = {finding.fingerprint for finding in raised}
     for finding in answer.findings:
-        supported = finding.verdict is not Verdict.UNSUPPORTED
-        if finding.fingerprint in marks:
-            if not supported:
-                continue
+        holds = finding.verdict.counts
+        if finding.fingerprint in marks and holds:
             words = " ".join(filter(None, (finding.explanation, finding.advice)))
             said.setdefault(finding.fingerprint, words)
-        elif supported or finding.fingerprint not in alone:
+        elif finding.fingerprint in marks:
+            own = fingerprint(finding.host, f"said by {finding.model}", finding.fingerprint)
+            alone[own] = finding.model_copy(update={"id": own, "fingerprint": own})
+        elif holds or finding.fingerprint not in alone:
             alone[finding.fingerprint] = finding
     explained = tuple(
         finding.model_copy(update={"explanation": said[finding.fingerprint]})

@@ -1,102 +1,230 @@
-"""Check the homework: before a finding leaves the host, its claim is measured once more."""
+"""Check the homework: what a claim's evidence says, and what a second measurement makes of it.
+
+Four checks, in this order: the evidence is of this job and this host and is what it was; the claim
+is what stands there; trusted code measures it again; the rules say how grave that is. Pure: the
+measuring is in `workers.checker`.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from swarm_tasks.measures import measure
 from swarm_tasks.models.base import JsonScalar
-from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
-from swarm_tasks.models.finding import Claim, Finding, Severity, Verdict
+from swarm_tasks.models.evidence import Evidence
+from swarm_tasks.models.finding import Claim, EvidenceRef, Finding, Severity, Verdict
 from workers.comparing import compares
-from workers.loop import CallTool
 from workers.rules.brain import RulesBrain
+from workers.rules.judge import Grade
+from workers.rules.rule import Reading
+
+TO_BE_CHECKED_THERE = "it is about another host, which is to measure it"
 
 
-async def recheck(
-    findings: Iterable[Finding],
-    evidence: Iterable[Evidence],
-    brain: RulesBrain,
-    call_tool: CallTool,
-    seconds: float,
-) -> tuple[tuple[Finding, ...], tuple[Evidence, ...]]:
-    """Measure what findings claim again, with the call that found it, for at most `seconds`.
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement that trusted code made of a claim's metric.
 
-    A claim that a second measurement bears out is `verified`; one that it does not is `stale`,
-    since the rules only speak of what was measured; where nothing can measure it again in
-    time, it is `unverifiable`. Calls that several findings rest on are made once.
-
-    Returns:
-        The findings with their verdicts, and the evidence of the second measurements.
+    Args:
+        evidence: The call, whatever became of it; None where none could be made.
+        reading: What it says of the claim's subject; None where it says nothing.
+        unread: Why there is no reading, where that is no answer either.
+        absent: Whether the tool answered and no longer shows the subject.
     """
-    findings = tuple(findings)
-    by_id = {item.call_id: item for item in evidence}
-    cited = {
-        ref.call_id
-        for finding in findings
-        for claim in finding.claims
-        for ref in claim.evidence
-        if ref.call_id in by_id
-    }
-    if not cited or seconds <= 0:
-        return findings, ()
-    running = {
-        asyncio.ensure_future(
-            call_tool(
-                ToolCall(tool=by_id[name].tool, arguments=by_id[name].arguments), f"{name}/again"
-            )
-        ): name
-        for name in sorted(cited)
-    }
-    try:
-        done, _ = await asyncio.wait(running, timeout=seconds)
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.wait(running)
-    fresh = {name: task.result() for task, name in running.items() if task in done}
-    checked = tuple(judged(finding, fresh, brain) for finding in findings)
-    return checked, tuple(fresh.values())
+
+    evidence: Evidence | None = None
+    reading: Reading | None = None
+    unread: str = ""
+    absent: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether it says anything of the subject, if only that it is gone."""
+        return self.reading is not None or self.absent
 
 
-def judged(finding: Finding, fresh: Mapping[str, Evidence], brain: RulesBrain) -> Finding:
-    """The finding with the verdict that fresh evidence gives its first claim. Pure.
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What claims of one part are held against.
 
-    What carries no claim, or one that its own evidence does not say, stays what it is.
+    Args:
+        host: Where the evidence must be from.
+        evidence: All that was gathered, by call id.
+        rules: What reads values in it.
     """
-    if not finding.claims or finding.verdict is Verdict.UNSUPPORTED:
+
+    host: str
+    evidence: Mapping[str, Evidence]
+    rules: RulesBrain
+
+    def supported(self, claim: Claim) -> Claim:
+        """The first two checks: the claim as it was, or unsupported and why."""
+        if claim.host not in ("", self.host) or claim.verdict is Verdict.UNSUPPORTED:
+            return claim
+        if not claim.evidence:
+            return _unsupported(claim, "it names no evidence")
+        for ref in claim.evidence:
+            if reason := self._wrong(claim, ref):
+                return _unsupported(claim, reason)
+        return claim
+
+    def first(self, claim: Claim) -> Evidence | None:
+        """The evidence that a claim rests on."""
+        return next((self.evidence[ref.call_id] for ref in claim.evidence), None)
+
+    def _wrong(self, claim: Claim, ref: EvidenceRef) -> str:
+        """What keeps one piece of evidence from bearing the claim out; empty if nothing does."""
+        item = self.evidence.get(ref.call_id)
+        if item is None:
+            return "the evidence that it names was never gathered in this job"
+        if item.host != self.host:
+            return f"the evidence that it names is of {item.host}"
+        if self.rules.digest_of(item) != ref.sha256:
+            return "the evidence is not what it was when the claim was made"
+        reading = self.rules.reading_at(claim.metric, ref.pointer, item)
+        if reading is None:
+            return "the metric does not stand where the claim points"
+        if reading.subject != claim.subject:
+            return f"what stands there is of {reading.subject}"
+        if not compares(reading.value, claim.comparator, claim.value):
+            return "the evidence does not say so"
+        return ""
+
+
+def settled(claim: Claim, first: Sample, second: Sample | None, *, trusted: bool) -> Claim:
+    """The third check: what one or two fresh samples make of a claim. Pure.
+
+    One that bears it out is enough: what its own evidence and one more measurement say is so.
+
+    Args:
+        second: None where the first bore it out, or none could be taken.
+        trusted: Whether the claim's own evidence was taken by a call that trusted code would
+            make: then it was so, and has changed since.
+    """
+    if not first.answered:
+        return _closed(claim, Verdict.UNVERIFIABLE, first, first.unread)
+    if bears_out(claim, first):
+        return _closed(claim, Verdict.VERIFIED, first)
+    if second is None or not second.answered:
+        why = second.unread if second else "there was no time for a second measurement"
+        return _closed(claim, Verdict.UNVERIFIABLE, first, f"measured otherwise once, and {why}")
+    if bears_out(claim, second):
+        return _closed(claim, Verdict.VERIFIED, second, "it comes and goes")
+    if trusted:
+        return _closed(claim, Verdict.STALE, second)
+    return _closed(claim, Verdict.REFUTED, second)
+
+
+def bears_out(claim: Claim, sample: Sample) -> bool:
+    """Whether a sample says what the claim says, within the metric's tolerance. A word does if it
+    is as bad as the claimed one."""
+    if sample.reading is None:
+        return False
+    value = sample.reading.value
+    metric = measure(claim.metric)
+    if metric.states:
+        same = metric.states.get(str(value)) == metric.states.get(str(claim.value))
+        return same == (claim.comparator == "==")
+    slack = 0.0 if isinstance(claim.value, str) else metric.slack(float(claim.value))
+    if isinstance(value, str) or isinstance(claim.value, str):
+        return compares(value, claim.comparator, claim.value)
+    near = (float(value) - slack, float(value), float(value) + slack)
+    if claim.comparator == "!=":
+        return compares(value, "!=", claim.value)
+    if claim.comparator == "==" and near[0] <= claim.value <= near[2]:
+        return True
+    return any(compares(one, claim.comparator, claim.value) for one in near)
+
+
+def _closed(claim: Claim, verdict: Verdict, sample: Sample, reason: str = "") -> Claim:
+    value: JsonScalar | None = sample.reading.value if sample.reading else None
+    taken: datetime | None = sample.evidence.started if sample.evidence else None
+    if sample.absent and not reason:
+        reason = "it is no longer there"
+    return claim.model_copy(
+        update={
+            "verdict": verdict,
+            "remeasured": value,
+            "remeasured_at": taken if value is not None or sample.absent else None,
+            "reason": reason,
+        }
+    )
+
+
+def _unsupported(claim: Claim, reason: str) -> Claim:
+    return claim.model_copy(update={"verdict": Verdict.UNSUPPORTED, "reason": reason})
+
+
+def concluded(finding: Finding, claims: Sequence[Claim], grades: Sequence[Grade | None]) -> Finding:
+    """The fourth check: the finding with its claims' verdicts, as grave as they justify. Pure.
+
+    The rules grade what they raise; what a model raises is graded here, by the same rules, and is
+    never graver than the model itself said.
+
+    Args:
+        grades: The level that each claim's fresh values cross; None for none.
+    """
+    if not claims:
         return finding
-    claim = finding.claims[0]
-    second = next((fresh[ref.call_id] for ref in claim.evidence if ref.call_id in fresh), None)
-    answer = brain.answer_in(second) if second else None
-    if second is None or answer is None or second.status is not EvidenceStatus.OK:
-        return finding
-    found = brain.reading_again(finding, second, answer)
-    if found is None:
-        return _with(finding, claim.model_copy(update={"verdict": Verdict.STALE}))
-    verdict = Verdict.VERIFIED if holds(claim, found.value) else Verdict.STALE
-    return _with(finding, claim.model_copy(update={"remeasured": found.value, "verdict": verdict}))
-
-
-def holds(claim: Claim, value: JsonScalar) -> bool:
-    """Whether `value` bears the claim out. A word does if it is as bad as the claimed one."""
-    states = measure(claim.metric).states
-    if states:
-        return states.get(str(value)) == states.get(str(claim.value))
-    return compares(value, claim.comparator, claim.value)
-
-
-def _with(finding: Finding, claim: Claim) -> Finding:
+    verdict = Verdict.worst(claim.verdict for claim in claims)
+    if finding.verdict is Verdict.UNSUPPORTED:
+        verdict = Verdict.worst((verdict, finding.verdict))
+    severity = finding.severity
+    if finding.source == "model" and verdict is Verdict.VERIFIED:
+        levels = [grade.severity for grade in grades if grade is not None]
+        justified = min(levels, key=_rank, default=Severity.INFO)
+        severity = max(justified, finding.said_severity or justified, key=_rank)
     return finding.model_copy(
-        update={"claims": (claim, *finding.claims[1:]), "verdict": claim.verdict}
+        update={"claims": tuple(claims), "verdict": verdict, "severity": severity}
+    )
+
+
+def regraded(
+    finding: Finding, claim: Claim, samples: tuple[Sample, Sample], grade: Grade
+) -> Finding:
+    """A finding of the rules whose level was left in the meantime for another that is bad too: it
+    is about that one now. Two fresh samples carry it.
+
+    Args:
+        grade: The level that both samples cross.
+    """
+    first, second = samples
+    assert first.reading is not None and first.evidence is not None  # noqa: S101 - caller looked
+    assert second.reading is not None and second.evidence is not None  # noqa: S101
+    again = Claim(
+        metric=claim.metric,
+        subject=claim.subject,
+        comparator=grade.comparator,
+        value=grade.level,
+        unit=claim.unit,
+        observed=first.reading.value,
+        observed_at=first.evidence.started,
+        remeasured=second.reading.value,
+        remeasured_at=second.evidence.started,
+        verdict=Verdict.VERIFIED,
+        evidence=(
+            EvidenceRef(
+                call_id=first.evidence.call_id,
+                pointer=first.reading.pointer,
+                sha256=first.evidence.sha256(),
+            ),
+        ),
+    )
+    return finding.model_copy(
+        update={"claims": (again,), "verdict": Verdict.VERIFIED, "severity": grade.severity}
     )
 
 
 def standing(findings: Iterable[Finding]) -> dict[str, Severity]:
-    """What the rules raised and still stands after the check, to remember until the next audit."""
+    """What the rules raised and no check withdrew, to remember until the next audit."""
     return {
         finding.fingerprint: finding.severity
         for finding in findings
         if finding.verdict.counts and finding.source == "rules"
     }
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank

@@ -151,6 +151,7 @@ class Answer(Frozen):
         explained: What a model makes of a finding that the rules raised, by its fingerprint.
         ruled_out: What was looked at and is well, one short phrase each.
         not_seen: What should have been looked at and could not be.
+        rejected: How many claims could not be read at all.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -159,6 +160,7 @@ class Answer(Frozen):
     ruled_out: tuple[str, ...] = ()
     not_seen: tuple[NotSeen, ...] = ()
     charge: Charge | None = None
+    rejected: int = 0
 
 
 class Unusable(Frozen):

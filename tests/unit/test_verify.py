@@ -1,18 +1,35 @@
-"""The second measurement: what it decides, and that it never waits too long."""
+"""The four checks: what the evidence says, what is measured again, and what that justifies."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
 
 from swarm_tasks.brain.base import Mind, Transcript
 from swarm_tasks.models.evidence import Evidence, ToolCall
-from swarm_tasks.models.finding import Finding, Verdict
+from swarm_tasks.models.finding import (
+    Claim,
+    Comparator,
+    EvidenceRef,
+    Finding,
+    MeasuredValue,
+    Severity,
+    Verdict,
+    fingerprint,
+)
+from swarm_tasks.models.policy import Limits, Policy
 from tests.support import fake_tools
 from tests.support.thinking import REGISTRY, gauge, step
 from tests.support.thinking import transcript as swept_by
+from workers.checker import Checked, Checker
 from workers.rules.brain import RulesBrain
 from workers.rules.rule import Reading, Rule
-from workers.verify import recheck, standing
+from workers.verify import standing
+
+Fresh = Callable[[ToolCall, str], Evidence]
 
 
 def transcript(*evidence: Evidence) -> Transcript:
@@ -20,37 +37,136 @@ def transcript(*evidence: Evidence) -> Transcript:
     return swept_by(step(*evidence, by=Mind.RULES))
 
 
-def checked(second: float | None, *, seconds: float = 5.0, hangs: bool = False) -> Finding:
-    """A finding of 97 that was measured again."""
-    brain = RulesBrain(REGISTRY, fake_tools.RULES, {})
-    first = transcript(gauge("one", 97.0))
-    (finding,) = brain.review(first).findings
+def claim(taken: Evidence, sign: Comparator, limit: MeasuredValue, /, **more: Any) -> Claim:
+    """What a model claims of a gauge."""
+    told: dict[str, Any] = {
+        "metric": "cpu.busy_percent",
+        "subject": "the gauge",
+        "comparator": sign,
+        "value": limit,
+        "unit": "percent",
+        "observed": taken.data["busy_percent"] if taken.data else None,
+        "observed_at": taken.started,
+        "evidence": (
+            EvidenceRef(call_id=taken.call_id, pointer="/busy_percent", sha256=taken.sha256()),
+        ),
+    }
+    return Claim.model_validate({**told, **more})
 
-    async def again(call: ToolCall, call_id: str) -> Evidence:
-        if hangs:
-            await asyncio.Event().wait()
-        return gauge(call_id, second)
 
-    findings, _ = asyncio.run(recheck((finding,), first.evidence, brain, again, seconds))
-    return findings[0]
+def finding(*claims: Claim, said: Severity | None = Severity.CRITICAL) -> Finding:
+    """What a model makes of its claims."""
+    mark = fingerprint("alpha", "cpu.busy_percent", "the gauge")
+    return Finding(
+        id=mark,
+        fingerprint=mark,
+        host="alpha",
+        specialist="gauges",
+        severity=Severity.INFO,
+        said_severity=said,
+        title="The gauge is high",
+        subject="the gauge",
+        advice="",
+        verdict=Verdict.UNVERIFIABLE,
+        claims=claims,
+        source="model",
+        model="scripted",
+    )
+
+
+def samples(*values: float | None) -> Fresh:
+    """Fresh measurements, one after another, whatever was asked."""
+    left = list(values)
+
+    def take(call: ToolCall, call_id: str) -> Evidence:
+        return gauge(call_id, left.pop(0) if len(left) > 1 else left[0])
+
+    return take
+
+
+def check(
+    findings: Sequence[Finding],
+    evidence: Sequence[Evidence],
+    fresh: Fresh,
+    *,
+    rules: Sequence[Rule] = fake_tools.RULES,
+    policy: Policy | None = None,
+    raised: Mapping[str, Severity] | None = None,
+    seconds: float = 5.0,
+) -> Checked:
+    """All four checks, with these measurements."""
+
+    async def call(asked: ToolCall, call_id: str) -> Evidence:
+        return fresh(asked, call_id)
+
+    brain = RulesBrain(REGISTRY, rules, raised or {})
+    checker = Checker("alpha", REGISTRY, brain, policy or Policy(), call, "alpha/gauges#1.check")
+    return asyncio.run(checker.check(findings, evidence, seconds))
+
+
+def raised(value: float, *after: float | None, seconds: float = 5.0) -> Finding:
+    """A finding of the rules that was measured again."""
+    evidence = gauge("one", value)
+    found = RulesBrain(REGISTRY, fake_tools.RULES, {}).review(transcript(evidence)).findings
+    return check(found, [evidence], samples(*after), seconds=seconds).findings[0]
+
+
+def said(made: Claim, *after: float | None, about: Sequence[Evidence]) -> Claim:
+    """One claim of a model, checked."""
+    return check([finding(made)], about, samples(*after)).findings[0].claims[0]
 
 
 def test_a_value_that_holds_is_verified() -> None:
-    finding = checked(96.0)
-    assert finding.verdict is Verdict.VERIFIED
-    assert finding.claims[0].remeasured == 96.0
+    found = raised(97.0, 96.0)
+    assert found.verdict is Verdict.VERIFIED
+    assert found.claims[0].remeasured == 96.0
+    assert found.claims[0].remeasured_at is not None
+    assert found.counts
+    assert found.alarms
 
 
-def test_a_value_that_is_back_within_its_limit_is_stale_and_no_longer_stands() -> None:
-    finding = checked(40.0)
-    assert finding.verdict is Verdict.STALE
-    assert standing((finding,)) == {}
+def test_a_value_that_is_back_within_its_limit_twice_is_stale_and_no_longer_stands() -> None:
+    found = raised(97.0, 40.0, 41.0)
+    assert found.verdict is Verdict.STALE
+    assert found.claims[0].remeasured == 41.0
+    assert standing((found,)) == {}
+    assert not found.counts
 
 
-def test_what_cannot_be_measured_again_is_unverifiable_and_stands() -> None:
-    finding = checked(None)
-    assert finding.verdict is Verdict.UNVERIFIABLE
-    assert standing((finding,)) == {finding.fingerprint: finding.severity}
+def test_one_of_two_fresh_samples_is_enough_for_what_comes_and_goes() -> None:
+    found = raised(97.0, 40.0, 98.0)
+    assert (found.verdict, found.claims[0].reason) == (Verdict.VERIFIED, "it comes and goes")
+
+
+def test_a_critical_that_has_become_a_warning_is_told_as_one() -> None:
+    found = raised(97.0, 88.0, 87.0)
+    assert (found.verdict, found.severity) == (Verdict.VERIFIED, Severity.WARNING)
+    assert (found.claims[0].value, found.claims[0].observed, found.claims[0].remeasured) == (
+        85,
+        88.0,
+        87.0,
+    )
+
+
+def test_what_cannot_be_measured_again_is_unsure_and_raises_no_alarm() -> None:
+    found = raised(97.0, None)
+    assert found.verdict is Verdict.UNVERIFIABLE
+    assert found.claims[0].reason == "no such file"
+    assert found.unsure
+    assert not found.alarms
+    assert standing((found,)) == {found.fingerprint: found.severity}
+
+
+def test_measured_otherwise_once_is_neither_verified_nor_stale() -> None:
+    found = raised(97.0, 40.0, None)
+    assert found.verdict is Verdict.UNVERIFIABLE
+    assert found.claims[0].remeasured == 40.0
+
+
+def test_without_time_nothing_is_measured_again() -> None:
+    found = raised(97.0, 97.0, seconds=0.0)
+    assert found.verdict is Verdict.UNVERIFIABLE
+    assert found.claims[0].reason == "there was no time to measure it again"
 
 
 def test_a_tool_that_hangs_costs_the_others_nothing() -> None:
@@ -64,14 +180,175 @@ def test_a_tool_that_hangs_costs_the_others_nothing() -> None:
             await asyncio.Event().wait()
         return gauge(call_id, 97.0)
 
-    after, _ = asyncio.run(recheck(findings, first.evidence, brain, again, 0.2))
+    checker = Checker("alpha", REGISTRY, brain, Policy(), again, "check")
+    after = asyncio.run(checker.check(findings, first.evidence, 0.2)).findings
     verdicts = {finding.subject: finding.verdict for finding in after}
     assert Verdict.VERIFIED in verdicts.values()
     assert Verdict.UNVERIFIABLE in verdicts.values()
 
 
-def test_without_time_nothing_is_measured_again() -> None:
-    assert checked(97.0, seconds=0.0, hangs=True).verdict is Verdict.UNVERIFIABLE
+def test_claims_that_rest_on_one_measurement_share_it() -> None:
+    evidence = gauge("one", 97.0)
+    made = finding(claim(evidence, ">=", 90), claim(evidence, ">=", 95))
+    assert len(check([made, made], [evidence], samples(97.0)).evidence) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"evidence": ()}, "it names no evidence"),
+        ({"subject": "another gauge"}, "what stands there is of the gauge"),
+        ({"metric": "memory.used_percent"}, "the metric does not stand where the claim points"),
+        ({"comparator": "<="}, "the evidence does not say so"),
+        ({"value": 98}, "the evidence does not say so"),
+        ({"comparator": "==", "value": 96}, "the evidence does not say so"),
+    ],
+)
+def test_what_the_evidence_does_not_say_is_unsupported(
+    change: dict[str, object], reason: str
+) -> None:
+    evidence = gauge("one", 97.0)
+    checked = said(claim(evidence, ">=", 90, **change), 97.0, about=[evidence])
+    assert (checked.verdict, checked.reason) == (Verdict.UNSUPPORTED, reason)
+
+
+def test_evidence_must_be_of_this_job_and_host_and_what_it_was() -> None:
+    evidence = gauge("one", 97.0)
+    made = claim(evidence, ">=", 90)
+    elsewhere = evidence.model_copy(update={"host": "beta"})
+    changed = evidence.model_copy(update={"data": {"path": "one", "busy_percent": 98.0}})
+    for about, reason in (
+        ([gauge("two", 97.0)], "the evidence that it names was never gathered in this job"),
+        ([elsewhere], "the evidence that it names is of beta"),
+        ([changed], "the evidence is not what it was when the claim was made"),
+    ):
+        checked = said(made, 97.0, about=about)
+        assert (checked.verdict, checked.reason) == (Verdict.UNSUPPORTED, reason)
+
+
+def test_nothing_is_measured_for_a_claim_that_its_evidence_does_not_support() -> None:
+    evidence = gauge("one", 12.0)
+    checked = check([finding(claim(evidence, ">=", 90))], [evidence], samples(95.0))
+    assert checked.findings[0].verdict is Verdict.UNSUPPORTED
+    assert checked.evidence == ()
+
+
+def test_a_claim_about_another_host_waits_for_that_host() -> None:
+    made = claim(gauge("one", 97.0), ">=", 90, host="beta", evidence=())
+    checked = said(made, 12.0, about=[])
+    assert checked == made
+
+
+@pytest.mark.parametrize(
+    ("value", "said_severity", "expected"),
+    [
+        (97.0, Severity.CRITICAL, Severity.CRITICAL),
+        (97.0, Severity.WARNING, Severity.WARNING),
+        (88.0, Severity.CRITICAL, Severity.WARNING),
+        (12.0, Severity.CRITICAL, Severity.INFO),
+    ],
+)
+def test_the_rules_say_how_grave_a_true_number_can_be(
+    value: float, said_severity: Severity, expected: Severity
+) -> None:
+    evidence = gauge("one", value)
+    made = finding(claim(evidence, ">=", 5), said=said_severity)
+    found = check([made], [evidence], samples(value)).findings[0]
+    assert (found.verdict, found.severity) == (Verdict.VERIFIED, expected)
+
+
+def test_the_operators_own_limits_decide_what_a_value_justifies() -> None:
+    evidence = gauge("one", 97.0)
+    calm = Policy(thresholds={"cpu.busy_percent": Limits(warning=98, critical=99)})
+    made = finding(claim(evidence, ">=", 90))
+    found = check([made], [evidence], samples(97.0), policy=calm).findings[0]
+    assert (found.verdict, found.severity) == (Verdict.VERIFIED, Severity.INFO)
+
+
+def test_one_claim_that_is_wrong_spoils_the_finding() -> None:
+    evidence = gauge("one", 97.0)
+    made = finding(claim(evidence, ">=", 90), claim(evidence, ">=", 99))
+    found = check([made], [evidence], samples(97.0)).findings[0]
+    assert [one.verdict for one in found.claims] == [Verdict.VERIFIED, Verdict.UNSUPPORTED]
+    assert found.verdict is Verdict.UNSUPPORTED
+    assert not found.alarms
+
+
+def probed(subject: str) -> dict[str, str]:
+    """The gauge that trusted code reads."""
+    return {"path": "trusted"}
+
+
+def test_trusted_code_picks_the_probe_and_not_the_model() -> None:
+    own = Rule("own", "gauge", "cpu.busy_percent", fake_tools.gauge_readings, "", "", probe=probed)
+    evidence = gauge("one-that-the-model-chose", 97.0)
+    asked: list[str] = []
+
+    def fresh(call: ToolCall, call_id: str) -> Evidence:
+        asked.append(call.arguments["path"])
+        return gauge(call_id, 12.0)
+
+    checked = check([finding(claim(evidence, ">=", 90))], [evidence], fresh, rules=[own])
+    (one,) = checked.findings[0].claims
+    assert asked == ["trusted", "trusted"]
+    assert (one.verdict, one.observed, one.remeasured) == (Verdict.REFUTED, 97.0, 12.0)
+
+
+def elsewhere(made: Claim, *after: float | None, rules: Sequence[Rule]) -> Claim:
+    """A claim that another host made of this one."""
+
+    async def call(asked: ToolCall, call_id: str) -> Evidence:
+        return fresh(asked, call_id)
+
+    fresh = samples(*after)
+    checker = Checker("alpha", REGISTRY, RulesBrain(REGISTRY, rules, {}), Policy(), call, "check")
+    return asyncio.run(checker.check_for_others([made], 5.0))[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((97.0,), Verdict.VERIFIED),
+        ((12.0, 13.0), Verdict.REFUTED),
+        ((None,), Verdict.UNVERIFIABLE),
+    ],
+)
+def test_a_claim_that_another_host_made_of_this_one_is_measured_here(
+    values: tuple[float | None, ...], verdict: Verdict
+) -> None:
+    own = Rule("own", "gauge", "cpu.busy_percent", fake_tools.gauge_readings, "", "", probe=probed)
+    made = claim(
+        gauge("x", 1.0), ">=", 90, host="alpha", evidence=(), observed=None, observed_at=None
+    )
+    checked = elsewhere(made, *values, rules=[own])
+    assert checked.verdict is verdict
+    assert bool(checked.evidence) == (values[0] is not None)
+
+
+def test_a_claim_about_something_that_is_not_here_cannot_be_checked() -> None:
+    own = Rule("own", "gauge", "cpu.busy_percent", fake_tools.gauge_readings, "", "", probe=probed)
+    made = claim(
+        gauge("x", 1.0),
+        ">=",
+        90,
+        host="alpha",
+        subject="the other gauge",
+        evidence=(),
+        observed=None,
+        observed_at=None,
+    )
+    checked = elsewhere(made, 97.0, rules=[own])
+    assert checked.verdict is Verdict.UNVERIFIABLE
+    assert "the other gauge" in checked.reason
+
+
+def test_no_rule_for_a_metric_leaves_a_claim_unverifiable_with_the_reason() -> None:
+    made = claim(gauge("x", 1.0), ">=", 90, host="alpha", evidence=(), observed=None)
+    checked = elsewhere(made, 97.0, rules=[])
+    assert (checked.verdict, checked.reason) == (
+        Verdict.UNVERIFIABLE,
+        "no tool here measures that",
+    )
 
 
 def test_a_rule_that_breaks_is_told_and_costs_the_others_nothing() -> None:

@@ -68,6 +68,8 @@ class RulesBrain:
         self.all_rules = tuple(rules)
         self._raised = raised
         self._readings: dict[str, tuple[tuple[Rule, Reading], ...]] = {}
+        # The evidence is kept beside its digest, so that its place in memory is not used again.
+        self._digests: dict[int, tuple[Evidence, str]] = {}
 
     async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
         """The sweep first, then one closer look at each finding, then the answer."""
@@ -158,15 +160,19 @@ class RulesBrain:
             )
         return self._readings[evidence.call_id]
 
-    def reading_again(self, finding: Finding, evidence: Evidence, answer: Result) -> Reading | None:
-        """The reading in a fresh `answer` that is about the same thing as `finding`'s claim."""
-        claim = finding.claims[0]
-        for rule in self.all_rules:
-            if rule.tool == evidence.tool and rule.metric == claim.metric:
-                for reading in _read(rule, answer):
-                    if reading.subject == claim.subject:
-                        return reading
+    def reading_at(self, metric: str, pointer: str, evidence: Evidence) -> Reading | None:
+        """The reading of a metric at one place of an evidence; None where it does not stand."""
+        for rule, reading in self.readings(evidence):
+            if rule.metric == metric and reading.pointer == pointer:
+                return reading
         return None
+
+    def digest_of(self, evidence: Evidence) -> str:
+        """An evidence's digest, taken once for all that cite it."""
+        # By the object, not by its id: what is to be checked is the very thing that is there.
+        if id(evidence) not in self._digests:
+            self._digests[id(evidence)] = (evidence, evidence.sha256())
+        return self._digests[id(evidence)][1]
 
 
 def _read(rule: Rule, answer: Result) -> tuple[Reading, ...]:
