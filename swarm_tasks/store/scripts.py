@@ -85,3 +85,27 @@ redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'event', ARGV[4])
 return 1
 """
+
+COUNT_CLAIMS = """
+-- KEYS: a day of the trust record.  ARGV: life in seconds, most fields, then field, number ...
+-- Names come from hosts: where a day has as many as it may, new ones are left out.
+local room = tonumber(ARGV[2]) - redis.call('HLEN', KEYS[1])
+for at = 3, #ARGV, 2 do
+  local known = redis.call('HEXISTS', KEYS[1], ARGV[at]) == 1
+  if known or room > 0 then redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 1]) end
+  if not known then room = room - 1 end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return room
+"""
+
+DROP_SAME = """
+-- KEYS: a hash.  ARGV: field, value, ...  Drops each field that still holds this value.
+local dropped = 0
+for at = 1, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[at]) == ARGV[at + 1] then
+    dropped = dropped + redis.call('HDEL', KEYS[1], ARGV[at])
+  end
+end
+return dropped
+"""

@@ -106,7 +106,7 @@ def test_the_queues_have_the_names_that_producers_send_to() -> None:
 def test_keys_and_variables_begin_with_the_project_s_name() -> None:
     assert ENV_PREFIX == "HOSTSWARM_"
     names = {"job": "j", "part": "p", "call": "c", "schedule": "s", "host": "h"}
-    names |= {"instance": "i", "metric": "m", "subject": "s", "owner": "o"}
+    names |= {"instance": "i", "metric": "m", "subject": "s", "owner": "o", "day": "d"}
     for key in keys.ALL:
         assert key.at(**names).startswith("hostswarm:")
     patterns = [key.pattern for key in keys.ALL]
