@@ -103,7 +103,7 @@ class Investigator:
         """
         attempt = attempt or Attempt()
         started, clock = now_utc(), time.monotonic()
-        rules = RulesBrain(self.registry, self._rules, raised)
+        rules = self.rules(raised)
         hands = _Hands(self, task)
         end = clock + seconds - min(CHECK_SECONDS, seconds * CHECK_SHARE)
         ending = await Agent(
@@ -227,6 +227,10 @@ class Investigator:
             memory=attempt.memory,
             attempt=attempt.number,
         )
+
+    def rules(self, raised: Raised | None = None) -> RulesBrain:
+        """The rules, with memory of what stood raised."""
+        return RulesBrain(self.registry, self._rules, raised or {})
 
     def sheets(self, names: tuple[str, ...]) -> tuple[ToolSheet, ...]:
         """What a brain is told of these tools; names that the catalog lacks are left out."""
