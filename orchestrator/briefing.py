@@ -29,6 +29,8 @@ be asked"}}"""
 
 ASKED_BY_NAME = "The asker named these hosts: each needs an agent."
 WITH_IMAGES = "Each agent sees the images as well."
+DOUBTED = "The model of these agents was often wrong of late; prefer others that can tell: {}."
+RAISED = "These agents think with your own, dearer model, as theirs was often wrong; use few: {}."
 
 PURPOSE_LIMIT = 220
 WORD_LIMIT = 60
@@ -52,6 +54,7 @@ def task_text(scope: Scope, images: int, room_tokens: int, count: Count) -> str 
     head = [f"Question: {scope.question.strip()}", "Specialists:"]
     head += [f"- {one.name}: {one.title}. {purpose(one)}" for one in scope.specialists]
     tail = ([ASKED_BY_NAME] if scope.named else []) + ([WITH_IMAGES] if images else [])
+    tail += doubts_told(scope)
     room = room_tokens - count("\n".join((*head, *tail))) - 1
     groups = grouped(scope.views)
     fleet = [f"Hosts, {len(scope.alive):,} alive:"]
@@ -135,6 +138,15 @@ def _cut(fleet: list[str], groups: Sequence[Group], room: int, count: Count) -> 
         lines.append(line)
         left -= len(group.names)
     return lines
+
+
+def doubts_told(scope: Scope) -> list[str]:
+    """Which specialists' model was wrong too often, where any was."""
+    names = [one.name for one in scope.specialists]
+    raised = [name for name in names if name in scope.belief.raised]
+    doubted = [name for name in names if name in scope.belief.doubted and name not in raised]
+    told = [DOUBTED.format(", ".join(doubted))] if doubted else []
+    return [*told, RAISED.format(", ".join(raised))] if raised else told
 
 
 def purpose(specialist: Specialist) -> str:

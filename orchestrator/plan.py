@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from swarm_tasks.errors import JobError, UnknownName
+from swarm_tasks.models.charge import Tier
 from swarm_tasks.models.job import HostTask, Job, Specialist
 from swarm_tasks.models.policy import Checks, Policy
 
@@ -77,7 +78,12 @@ def default_parts(
 
 
 def host_tasks(
-    job: Job, parts: Sequence[Part], policy: Policy, deadline_at: float, images: int = 0
+    job: Job,
+    parts: Sequence[Part],
+    policy: Policy,
+    deadline_at: float,
+    images: int = 0,
+    raised: Container[str] = (),
 ) -> tuple[HostTask, ...]:
     """One task for each part, host by host, in the job's order of specialists.
 
@@ -87,6 +93,7 @@ def host_tasks(
 
     Args:
         images: How many images the store keeps for the job.
+        raised: Specialists whose agents get the orchestrator's model.
     """
     policy = policy.model_copy(update={"checks": Checks()})
     order = {name: place for place, name in enumerate(job.specialists)}
@@ -107,6 +114,7 @@ def host_tasks(
                 deadline_at=deadline_at,
                 allowance=job.allowance,
                 images=images,
+                tier=Tier.ORCHESTRATOR if part.specialist.name in raised else Tier.WORKER,
             )
         )
     return tuple(tasks)

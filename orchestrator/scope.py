@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from orchestrator.belief import Belief
 from swarm_tasks.models.host import HostView
 from swarm_tasks.models.job import Specialist
 
@@ -22,12 +23,14 @@ class Scope:
         question: The asker's.
         views: Every host that the job is about, by name.
         named: Whether the asker named them; then each gets a part, whatever a plan says.
+        belief: Which of the specialists' models is doubted, and what follows for its tier.
     """
 
     question: str
     views: tuple[HostView, ...]
     specialists: tuple[Specialist, ...]
     named: bool
+    belief: Belief = field(default_factory=Belief)
 
     @cached_property
     def hosts(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import redis
 from celery import Celery
 
 from orchestrator import dispatch
+from orchestrator.belief import belief_in
 from orchestrator.finish import finish
 from orchestrator.keeper import Keeper, dark_report
 from orchestrator.plan import host_tasks, select_hosts, select_specialists
@@ -34,10 +35,12 @@ from swarm_tasks.models.job import (
 )
 from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
 from swarm_tasks.store import keys
+from swarm_tasks.store.acks import Acks
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.events import read_events
 from swarm_tasks.store.ledger import JobRecord, JobSummary, Ledger
 from swarm_tasks.store.presence import Presence
+from swarm_tasks.store.trust import TrustRecord
 
 PATIENCE_SECONDS = 1.0
 """How long to wait for an event before looking whether control is still there."""
@@ -58,6 +61,8 @@ class Fleet:
         self.presence = Presence(
             self.client, settings.presence_ttl_seconds, settings.forget_seconds
         )
+        self.trust = TrustRecord(self.client)
+        self.acks = Acks(self.client)
         self._app = app
         self._owns_app = app is None
 
@@ -94,26 +99,36 @@ class Fleet:
             views=tuple(view for view in views if view.host in hosts),
             specialists=specialists,
             named=bool(words),
+            belief=belief_in(self.trust, self.settings, request.brain, specialists),
         )
         deadline_seconds = request.deadline_seconds or self.settings.deadline_seconds
         allowance = request.allowance.over(self.settings.allowance)
         planned = make_plan(
             self.settings, scope, request.brain, allowance, deadline_seconds, request.img
         )
+        used = planned.specialists(specialists)
+        plan = planned.plan
         job = Job(
             id=new_job_id(),
             question=request.question,
             hosts=planned.hosts,
-            specialists=planned.specialists(specialists),
+            specialists=used,
             brain=request.brain,
             created=created,
             deadline_seconds=deadline_seconds,
             asked_by=request.asked_by,
             allowance=allowance,
-            plan=planned.plan,
+            plan=plan.model_copy(update={"notes": (*plan.notes, *scope.belief.notes(used))}),
         )
         deadline_at = asked_at + deadline_seconds
-        tasks = host_tasks(job, planned.parts, self.settings.policy, deadline_at, len(request.img))
+        tasks = host_tasks(
+            job,
+            planned.parts,
+            self.settings.policy,
+            deadline_at,
+            images=len(request.img),
+            raised=scope.belief.raised,
+        )
         self.ledger.open(job, tasks, deadline_at, request.img)
         for charge in planned.charges:
             try:

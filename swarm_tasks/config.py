@@ -74,6 +74,8 @@ class Settings(BaseSettings):
         budget_usd: What a job's model calls may cost where the asker sets nothing.
         max_tokens: Tokens that a job's model calls may take where the asker sets nothing.
         prices: Dollars by model name, where the endpoint does not tell what a call cost.
+        distrust_percent: A model is doubted if more than this share of its checked claims was wrong
+            of late; 100 doubts nobody.
     """
 
     model_config = SettingsConfigDict(
@@ -119,6 +121,7 @@ class Settings(BaseSettings):
     budget_usd: float | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=0)
     prices: dict[str, Price] = Field(default_factory=dict[str, Price])
+    distrust_percent: float = Field(default=10.0, ge=0, le=100)
 
     thresholds: dict[str, Limits] = Field(default_factory=dict[str, Limits])
     overrides: tuple[Override, ...] = ()

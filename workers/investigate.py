@@ -207,7 +207,7 @@ class Investigator:
         """An agent with a model that goes on from here; None where no model is set."""
         assert self._thinker is not None  # noqa: S101 - the caller looked
         task = transcript.task
-        brain = await self._thinker.brain(rules, swept, attempt.images)
+        brain = await self._thinker.brain(rules, swept, attempt.images, task.tier)
         if brain is None:
             return None
         fresh = transcript.steps[len(attempt.steps) :]

@@ -1,8 +1,9 @@
-"""The model of a host's worker: opened when first needed, shared by all its agents."""
+"""The models of a host's worker: opened when first needed, shared by all its agents."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from swarm_tasks.brain.model import Model
 from swarm_tasks.brain.open import open_model
@@ -18,6 +19,20 @@ DEFAULT_WINDOW_TOKENS = 8_192
 NO_MODEL = "no model is set on this host: set HOSTSWARM_ROUTER_URL or HOSTSWARM_MODEL"
 
 
+@dataclass(slots=True)
+class _Known:
+    """A model that is open, and what is known of it.
+
+    Args:
+        habits: None until it was first used.
+        told: Whether somebody told its window.
+    """
+
+    model: Model
+    habits: Habits | None = None
+    told: bool = False
+
+
 class Thinker:
     """Gives brains with a model to a worker's agents. Lives on the worker's loop.
 
@@ -29,9 +44,7 @@ class Thinker:
     def __init__(self, settings: Settings, host_system: str) -> None:
         self._settings = settings
         self._host_system = host_system
-        self._model: Model | None = None
-        self._habits: Habits | None = None
-        self._told = False
+        self._open: dict[Tier, _Known] = {}
 
     @property
     def steps(self) -> int:
@@ -49,22 +62,37 @@ class Thinker:
             return self._settings.has_model
         return task.brain is BrainChoice.LLM
 
+    def tier(self, wanted: Tier) -> Tier:
+        """The tier that an agent gets: the worker's where this host has no other model."""
+        settings = self._settings
+        same = settings.model_of(wanted) == settings.model_of(Tier.WORKER)
+        return Tier.WORKER if same else wanted
+
     async def brain(
-        self, rules: RulesBrain, review: Review, images: Sequence[str]
+        self,
+        rules: RulesBrain,
+        review: Review,
+        images: Sequence[str],
+        tier: Tier = Tier.WORKER,
     ) -> ModelBrain | None:
         """A brain for one agent, or None where no model is set.
+
+        Args:
+            tier: Whose model is to think, where this host has one of its own for it.
 
         Raises:
             SettingsError: The way to the model that is set cannot be taken.
         """
-        if self._model is None:
-            self._model = open_model(self._settings, Tier.WORKER)
-        if self._model is None:
-            return None
-        habits = await self._known(self._model)
+        tier = self.tier(tier)
+        if tier not in self._open:
+            model = open_model(self._settings, tier, for_agents=True)
+            if model is None:
+                return None
+            self._open[tier] = _Known(model)
+        known = self._open[tier]
         return ModelBrain(
-            model=self._model,
-            habits=habits,
+            model=known.model,
+            habits=await self._habits(known),
             rules=rules,
             review=review,
             host_system=self._host_system,
@@ -73,25 +101,25 @@ class Thinker:
             images=images,
         )
 
-    async def _known(self, model: Model) -> Habits:
-        """What is known of the model. As long as nobody has told its window, it is asked again."""
-        settings = self._settings
-        if self._habits is None or not self._told:
+    async def _habits(self, known: _Known) -> Habits:
+        """What is known of a model. As long as nobody has told its window, it is asked again."""
+        settings, model = self._settings, known.model
+        if known.habits is None or not known.told:
             window = settings.context_length_of(model.tier) or await model.context_length()
-            self._told = window is not None
-            if self._habits is None:
-                self._habits = Habits(
+            known.told = window is not None
+            if known.habits is None:
+                known.habits = Habits(
                     window_tokens=window or DEFAULT_WINDOW_TOKENS,
                     max_reply_tokens=settings.max_reply_tokens_of(model.tier),
                     json_calls=settings.tool_calling == "json",
                     may_change=settings.tool_calling == "auto",
                 )
             elif window is not None:
-                self._habits.window_tokens = window
-        return self._habits
+                known.habits.window_tokens = window
+        return known.habits
 
     async def close(self) -> None:
-        """Let go of the model's connections."""
-        if self._model is not None:
-            await self._model.close()
-            self._model = None
+        """Let go of the models' connections."""
+        while self._open:
+            _, known = self._open.popitem()
+            await known.model.close()

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from swarm_tasks.models.base import Frozen, HostName, Moment, Name
-from swarm_tasks.models.charge import Allowance
+from swarm_tasks.models.charge import Allowance, Tier
 from swarm_tasks.models.policy import Policy, SweepCall
 
 QUESTION_LIMIT = 8_000
@@ -128,6 +128,7 @@ class HostTask(Frozen):
         deadline_at: Unix time in seconds on the store's clock, which all share.
         allowance: What all model calls of the whole job may cost.
         images: How many images the job carries; the store has them once for all parts.
+        tier: Which of the host's models thinks; one that it lacks is the worker's.
     """
 
     job: str = Field(pattern=JOB_ID_PATTERN)
@@ -140,6 +141,7 @@ class HostTask(Frozen):
     deadline_at: float
     allowance: Allowance = Allowance()
     images: int = Field(default=0, ge=0)
+    tier: Tier = Tier.WORKER
 
 
 class AuditRequest(Frozen):
