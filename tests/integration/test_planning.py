@@ -16,10 +16,12 @@ from orchestrator.scope import Scope
 from orchestrator.service import Fleet
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
-from swarm_tasks.models.charge import Allowance, Price
+from swarm_tasks.models.charge import Allowance, Price, Tier
 from swarm_tasks.models.host import HostView
-from swarm_tasks.models.job import AuditRequest, BrainChoice
+from swarm_tasks.models.job import AuditRequest, BrainChoice, HostTask
+from swarm_tasks.models.tally import Tally
 from swarm_tasks.specialists import shipped_specialists
+from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.presence import Presence
 from tests.support.fleets import NAPPER, specialist
@@ -327,3 +329,26 @@ def test_a_bound_of_the_asker_goes_over_the_setting_and_leaves_the_other(asker: 
     rules = ASKED.model_copy(update={"brain": BrainChoice.RULES, "img": ()})
     request = rules.model_copy(update={"allowance": Allowance(budget_usd=2)})
     assert asker.audit(request).allowance == Allowance(budget_usd=2, max_tokens=9)
+
+
+def test_agents_whose_model_was_often_wrong_get_the_orchestrator_s(
+    asker: Fleet, server: ModelServer
+) -> None:
+    server.play(plays(plan((["alpha"], "napper", "Tired?"), (["alpha"], "gauger", "Full?"))))
+    lies = Tally(model="worker", specialist="napper", verified=2, refuted=8)
+    asker.trust.count([lies, lies.model_copy(update={"model": "another", "specialist": "gauger"})])
+    job = asker.audit(ASKED)
+    tasks = [
+        HostTask.model_validate_json(asker.client.hget(key, "task") or "")
+        for part in asker.ledger.parts(job.id)
+        if (key := keys.PART.at(job=job.id, part=part.part))
+    ]
+    tiers = {task.specialist.name: task.tier for task in tasks}
+    assert tiers == {"napper": Tier.ORCHESTRATOR, "gauger": Tier.WORKER}
+    assert job.plan is not None
+    assert job.plan.notes[-1] == (
+        "agents of napper think with the orchestrator's model orchestrator: worker was wrong too "
+        "often (napper: 8 of 10 checked claims)"
+    )
+    (seen,) = server.requests()
+    assert "use few: napper." in str(seen.body["messages"][-1]["content"])
