@@ -36,6 +36,8 @@ class Measure(Limits):
         tolerance: By how much, in `unit`, two measurements of the same thing may differ: it moves
             by itself, and tools round.
         tolerance_percent: The same as a share of the claimed value; the larger of the two counts.
+        judged: Whether the rules look at it at all. One that they do not is never a finding by
+            itself, nor compared between hosts: it is there for what an agent wants to claim.
         source: Whose levels these are.
     """
 
@@ -46,6 +48,7 @@ class Measure(Limits):
     states: dict[str, Severity] = Field(default_factory=dict[str, Severity])
     tolerance: float = Field(default=0.0, ge=0)
     tolerance_percent: float = Field(default=0.0, ge=0, le=100)
+    judged: bool = True
     source: str
 
     def slack(self, value: float) -> float:

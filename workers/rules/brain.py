@@ -104,6 +104,8 @@ class RulesBrain:
             if answer is None:
                 continue
             for rule in self.rules_of(specialist, evidence.tool):
+                if not measure(rule.metric).judged:
+                    continue
                 try:
                     judgement = judge(rule, evidence, answer, policy, self._raised)
                 except Exception as error:  # noqa: BLE001 - one rule must not cost the others

@@ -129,7 +129,7 @@ def judge(
 ) -> Judgement:
     """What `rule` makes of one tool's `answer`, which `evidence` holds as data."""
     metric = measure(rule.metric)
-    sha256 = evidence.sha256()
+    sha256 = ""
     findings: list[tuple[Finding, Reading]] = []
     cleared: set[str] = set()
     measured: list[Measured] = []
@@ -144,6 +144,7 @@ def judge(
             silenced += limits is None
             healthy += limits is not None
             continue
+        sha256 = sha256 or evidence.sha256()
         findings.append((_finding(rule, metric, evidence, reading, crossed, mark, sha256), reading))
     return Judgement(
         tuple(findings), healthy, silenced, frozenset(cleared), measured=tuple(measured)
