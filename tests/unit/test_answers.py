@@ -211,8 +211,9 @@ def test_words_of_a_finding_that_does_not_hold_explain_nothing() -> None:
     text = json.dumps(claiming("cpu.busy_percent <= 5 @c1/busy_percent", cause="All is well."))
     answer = Reader(rules(), found, review).read(text, CHARGE)
     assert isinstance(answer, Answer)
-    (finding,) = merged(review.findings, answer)
-    assert finding.explanation == ""
+    raised, said = merged(review.findings, answer)
+    assert (raised.source, raised.explanation) == ("rules", "")
+    assert (said.source, said.verdict) == ("model", Verdict.UNSUPPORTED)
 
 
 def test_of_two_findings_about_one_thing_the_supported_one_is_kept() -> None:
