@@ -30,7 +30,7 @@ class Probe:
 
     Args:
         rule: What reads the answer.
-        trusted: Whether the claim's own evidence was taken in this very way.
+        trusted: Whether the claim's own evidence measured the same thing.
     """
 
     rule: Rule
@@ -181,8 +181,13 @@ class Checker:
         rules.sort(key=lambda rule: evidence is None or rule.tool != evidence.tool)
         for rule in rules:
             given = rule.probe(claim.subject)
-            if given is not None and (call := self._call(rule.tool, given)) is not None:
-                return Probe(rule, call, evidence is not None and _same_way(call, evidence))
+            if given is None:
+                continue
+            call = self._call(rule.tool, given)
+            if call is not None:
+                return Probe(
+                    rule, call, evidence is not None and _same_thing(rules, call, evidence)
+                )
             if evidence is not None and evidence.tool == rule.tool:
                 again = ToolCall(tool=evidence.tool, arguments=evidence.arguments)
                 return Probe(rule, again, trusted=True)
@@ -288,10 +293,10 @@ def sample_of(claim: Claim, item: Evidence, readings: Sequence[Reading]) -> Samp
     return Sample(item, unread=f"there is no {claim.subject!r} here that this could be about")
 
 
-def _same_way(call: ToolCall, evidence: Evidence) -> bool:
-    """Whether evidence was taken as trusted code takes it: with no argument but its own."""
-    known = call.arguments
-    return evidence.tool == call.tool and all(
-        known.get(name) in (value, None) or value is None
-        for name, value in evidence.arguments.items()
+def _same_thing(rules: Sequence[Rule], call: ToolCall, evidence: Evidence) -> bool:
+    """Whether evidence was taken with no argument that makes it another measurement than trusted
+    code's: then what it says was so."""
+    (rule, *_) = rules
+    return rule.tool == evidence.tool and all(
+        evidence.arguments.get(name) == call.arguments.get(name) for name in rule.decisive
     )

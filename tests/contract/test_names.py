@@ -19,7 +19,7 @@ from swarm_tasks import contracts, routing
 from swarm_tasks.app import ROLES, make_app
 from swarm_tasks.config import ENV_PREFIX, Settings
 from swarm_tasks.errors import ArgumentError
-from swarm_tasks.measures import measures
+from swarm_tasks.measures import measure, measures
 from swarm_tasks.models.base import NAME_PATTERN
 from swarm_tasks.models.job import Specialist
 from swarm_tasks.models.policy import Checks, SweepCall
@@ -241,7 +241,14 @@ def test_every_tool_may_be_used_by_some_specialist() -> None:
 
 def test_what_rules_judge_is_looked_at_by_a_specialist_that_has_the_rule() -> None:
     swept = {call.tool for one in SPECIALISTS.values() for call in one.sweep}
-    assert sorted({rule.tool for rule in RULES} - swept) == []
+    judging = {rule.tool for rule in RULES if measure(rule.metric).judged}
+    assert sorted(judging - swept) == []
+
+
+def test_what_only_serves_claims_has_no_levels() -> None:
+    idle = [one for one in measures().values() if not one.judged]
+    assert idle
+    assert not [one.name for one in idle if one.states or one.warning or one.critical]
 
 
 def test_rules_and_measures_fit_each_other() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -279,8 +280,11 @@ def probed(subject: str) -> dict[str, str]:
     return {"path": "trusted"}
 
 
+PROBED = Rule("own", "gauge", "cpu.busy_percent", fake_tools.gauge_readings, "", "", probe=probed)
+
+
 def test_trusted_code_picks_the_probe_and_not_the_model() -> None:
-    own = Rule("own", "gauge", "cpu.busy_percent", fake_tools.gauge_readings, "", "", probe=probed)
+    own = replace(PROBED, decisive=("path",))
     evidence = gauge("one-that-the-model-chose", 97.0)
     asked: list[str] = []
 
@@ -292,6 +296,13 @@ def test_trusted_code_picks_the_probe_and_not_the_model() -> None:
     (one,) = checked.findings[0].claims
     assert asked == ["trusted", "trusted"]
     assert (one.verdict, one.observed, one.remeasured) == (Verdict.REFUTED, 97.0, 12.0)
+
+
+def test_what_was_so_and_has_changed_is_stale_whatever_else_the_model_asked_for() -> None:
+    evidence = gauge("another-way-to-ask", 97.0)
+    made = finding(claim(evidence, ">=", 90))
+    found = check([made], [evidence], samples(12.0), rules=[PROBED]).findings[0]
+    assert found.verdict is Verdict.STALE
 
 
 def elsewhere(made: Claim, *after: float | None, rules: Sequence[Rule]) -> Claim:
@@ -316,17 +327,15 @@ def elsewhere(made: Claim, *after: float | None, rules: Sequence[Rule]) -> Claim
 def test_a_claim_that_another_host_made_of_this_one_is_measured_here(
     values: tuple[float | None, ...], verdict: Verdict
 ) -> None:
-    own = Rule("own", "gauge", "cpu.busy_percent", fake_tools.gauge_readings, "", "", probe=probed)
     made = claim(
         gauge("x", 1.0), ">=", 90, host="alpha", evidence=(), observed=None, observed_at=None
     )
-    checked = elsewhere(made, *values, rules=[own])
+    checked = elsewhere(made, *values, rules=[PROBED])
     assert checked.verdict is verdict
     assert bool(checked.evidence) == (values[0] is not None)
 
 
 def test_a_claim_about_something_that_is_not_here_cannot_be_checked() -> None:
-    own = Rule("own", "gauge", "cpu.busy_percent", fake_tools.gauge_readings, "", "", probe=probed)
     made = claim(
         gauge("x", 1.0),
         ">=",
@@ -337,7 +346,7 @@ def test_a_claim_about_something_that_is_not_here_cannot_be_checked() -> None:
         observed=None,
         observed_at=None,
     )
-    checked = elsewhere(made, 97.0, rules=[own])
+    checked = elsewhere(made, 97.0, rules=[PROBED])
     assert checked.verdict is Verdict.UNVERIFIABLE
     assert "the other gauge" in checked.reason
 

@@ -67,8 +67,9 @@ class RulesBrain:
         self._registry = registry
         self.all_rules = tuple(rules)
         self._raised = raised
-        self._readings: dict[str, tuple[tuple[Rule, Reading], ...]] = {}
-        # The evidence is kept beside its digest, so that its place in memory is not used again.
+        # By the object and not by its id: what is looked at is the very thing that is there. The
+        # evidence is kept beside, so that its place in memory is not used again.
+        self._readings: dict[int, tuple[Evidence, tuple[tuple[Rule, Reading], ...]]] = {}
         self._digests: dict[int, tuple[Evidence, str]] = {}
 
     async def decide(self, transcript: Transcript, tools: Sequence[ToolSheet]) -> Decision:
@@ -152,15 +153,16 @@ class RulesBrain:
 
     def readings(self, evidence: Evidence) -> tuple[tuple[Rule, Reading], ...]:
         """Every value in an evidence that a metric is known for, by whatever rule. Read once."""
-        if evidence.call_id not in self._readings:
+        if id(evidence) not in self._readings:
             answer = self.answer_in(evidence)
-            self._readings[evidence.call_id] = tuple(
+            found = tuple(
                 (rule, reading)
                 for rule in self.all_rules
                 if answer is not None and rule.tool == evidence.tool
                 for reading in _read(rule, answer)
             )
-        return self._readings[evidence.call_id]
+            self._readings[id(evidence)] = (evidence, found)
+        return self._readings[id(evidence)][1]
 
     def reading_at(self, metric: str, pointer: str, evidence: Evidence) -> Reading | None:
         """The reading of a metric at one place of an evidence; None where it does not stand."""
@@ -171,7 +173,6 @@ class RulesBrain:
 
     def digest_of(self, evidence: Evidence) -> str:
         """An evidence's digest, taken once for all that cite it."""
-        # By the object, not by its id: what is to be checked is the very thing that is there.
         if id(evidence) not in self._digests:
             self._digests[id(evidence)] = (evidence, evidence.sha256())
         return self._digests[id(evidence)][1]

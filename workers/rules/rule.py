@@ -54,7 +54,9 @@ class Rule:
         advice: What to do next, in one or two sentences.
         dig: Calls worth making once a level is crossed, to show the cause.
         probe: The tool's arguments that measure a subject of this rule again, whoever measured it
-            first and however; None where nothing can.
+            first and however; None where this tool cannot.
+        decisive: Arguments of the tool that decide what the metric means, such as since when
+            events are counted: what was measured with another value is another thing.
     """
 
     name: str
@@ -65,3 +67,4 @@ class Rule:
     advice: str
     dig: Callable[[Reading], tuple[ToolCall, ...]] = nothing_to_dig
     probe: Callable[[str], Mapping[str, JsonScalar] | None] = whole_tool
+    decisive: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ DOMAINS = (
 """The modules under `workers.tools.catalog`, each with a tuple TOOLS."""
 
 RULE_DOMAINS = (
-    *("storage", "disks", "files", "performance", "processes"),
+    *("storage", "disks", "files", "performance", "processes", "running"),
     *("kernel", "services", "containers", "hardware", "clock", "updates"),
     *("network", "probes", "web", "dns", "tls"),
 )
