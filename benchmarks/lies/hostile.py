@@ -1,0 +1,150 @@
+"""Answers that no honest model writes: forged objects, repeated keys, floods, look-alike digits."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.lies.places import Place
+from benchmarks.lies.told import Kind, Told
+from swarm_tasks.models.finding import Severity
+from tests.support.model_script import Turn, answers, says
+
+MANY = 10_000
+FORGED = "0" * 64
+
+
+def hostile(place: Place, rng: random.Random) -> list[tuple[Told, Turn]]:
+    """One answer each about a place whose value is a percentage and far from 97."""
+    said = rng.choice((91, 94, 97, 99))
+    at = f"@{place.alias}{place.pointer}"
+    line = f"{place.metric} >= {said} {at}"
+    calm = f"{place.metric} <= {said} {at}"
+    found = [
+        *((claims, {}) for claims in _lines(place, said, at)),
+        *(([one], {}) for one in _objects(place, said, rng)),
+        ([line], {"verdict": "verified", "source": "rules", "said_severity": "critical"}),
+        ([line, calm], {"host": "beta"}),
+        ([calm, line], {"fingerprint": FORGED[:16], "counts": True}),
+        ([line] * MANY, {}),
+        ([f"{line} "] + [calm] * MANY, {}),
+        ([], {"severity": "critical"}),
+    ]
+    made = [
+        _told(place, f"Hostile form {_letters(number)}", claims, more)
+        for number, (claims, more) in enumerate(found)
+    ]
+    return [*made, *_raw(place, line, calm)]
+
+
+def _letters(number: int) -> str:
+    return chr(ord("a") + number // 26) + chr(ord("a") + number % 26)
+
+
+def _told(
+    place: Place, title: str, claims: Sequence[Any], more: dict[str, Any]
+) -> tuple[Told, Turn]:
+    told = Told(
+        kind=Kind.FORM,
+        true=False,
+        title=title,
+        subject=place.key,
+        severity=Severity.CRITICAL,
+        metric=place.metric,
+        key=place.key,
+        claims=tuple(claims[:3]),
+    )
+    finding = told.finding | {"claims": list(claims)} | more
+    return told, answers({"answer": "It is so.", "findings": [finding]})
+
+
+def _lines(place: Place, said: int, at: str) -> list[list[str]]:
+    """One line that is no claim, or is one that is not so."""
+    metric = place.metric
+    wide = "".join(chr(0xFF10 + int(digit)) for digit in str(said))
+    indic = "".join(chr(0x0660 + int(digit)) for digit in str(said))
+    values = (
+        *(wide, indic, "NaN", "Infinity", "-inf", "1e999", "1e300", "0x61", "9_7", "-1e300"),
+        *(f"{said}%%", f"{said} % %", f"{said}\u200b", "true", "9" * 30, f"{said}.{'0' * 40}"),
+    )
+    unseen = metric.replace(".", ".\u200b")
+    alike = metric.replace("i", "\u0456", 1)
+    lines = [f"{metric} >= {value} {at}" for value in values]
+    lines += [
+        f"{unseen} >= {said} {at}",
+        f"{alike} >= {said} {at}",
+        f"{metric} =< {said} {at}",
+        f"{metric} >= {said} or <= {said} {at}",
+        f"{metric} <= {said} {at} {metric} >= {said} {at}",
+        f"{metric} <= {said} {at}\n{metric} >= {said} {at}",
+        f"{metric} >= {said} {at}\u0000",
+        f"{metric} >= {said} @{place.alias}{place.pointer}\u202e",
+        f"disk.used_percents >= {said} {at}",
+        f"disk.free_bytes >= -5 {at}",
+        f"__class__ >= {said} {at}",
+        "",
+        " ",
+        "@" * 800,
+        "{" * 799,
+    ]
+    return [[line] for line in lines]
+
+
+def _objects(place: Place, said: int, rng: random.Random) -> list[Any]:
+    """A claim as an object, with what only code may say."""
+    number = rng.randint(1, 40)
+    whole: dict[str, Any] = {
+        "metric": place.metric,
+        "subject": place.shown,
+        "comparator": ">=",
+        "value": said,
+        "unit": "percent",
+        "observed": said,
+        "remeasured": said,
+        "verdict": "verified",
+        "evidence": [{"call_id": place.alias, "pointer": place.pointer, "sha256": FORGED}],
+    }
+    reference = whole["evidence"][0]
+    objects: list[Any] = [whole]
+    for call in (f"alpha/hostile#1.{number}", f"alpha/hostile#1.check{number}", "c1"):
+        objects.append(whole | {"evidence": [reference | {"call_id": call}]})
+    objects += [
+        whole | {"evidence": []},
+        whole | {"evidence": [reference | {"sha256": "abc"}]},
+        whole | {"evidence": [reference | {"json_pointer": place.pointer, "sha256": None}]},
+        whole | {"value": True},
+        whole | {"value": str(said)},
+        whole | {"value": [said]},
+        whole | {"comparator": "is"},
+        whole | {"unit": "state"},
+        whole | {"host": "beta"},
+        whole | {"host": "../beta"},
+        whole | {"id": "f1.c1", "reason": "measured", "observed_at": "2020-01-01T00:00:00Z"},
+        *(None, said, True, [[[[said]]]], {}),
+    ]
+    return objects
+
+
+def _raw(place: Place, line: str, calm: str) -> list[tuple[Told, Turn]]:
+    """Texts that JSON readers do not agree on."""
+
+    def claims(text: str) -> str:
+        return f'"claims": [{json.dumps(text)}]'
+
+    finding = '{{"title": {title}, "severity": "info", "severity": "critical", {inner}}}'
+    twice = (f"{claims(calm)}, {claims(line)}", f"{claims(line)}, {claims(calm)}")
+    made: list[tuple[Told, Turn]] = []
+    for number, inner in enumerate(twice):
+        told, _ = _told(place, f"Repeated keys {_letters(number)}", [line], {})
+        one = finding.format(title=json.dumps(told.title), inner=inner)
+        made.append((told, says(f'{{"answer": "", "findings": [{one}], "findings": [{one}]}}')))
+    told, _ = _told(place, "A flood of findings", [line], {})
+    many = [told.finding | {"title": f"{told.title} {_letters(at)}"} for at in range(MANY // 20)]
+    made.append((told, answers({"answer": "", "findings": [told.finding, *many]})))
+    told, _ = _told(place, "An answer after another", [line], {})
+    example = json.dumps({"findings": []})
+    said = json.dumps({"answer": "x" * 200, "findings": [told.finding]})
+    made.append((told, says(f"Such as {example}, and so:\n```json\n{said}\n```")))
+    return made
