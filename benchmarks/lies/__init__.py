@@ -1,4 +1,4 @@
-"""The lie bench: planted truth against scripted models that lie, through the whole path of a part."""
+"""The lie bench: planted truth against scripted models that lie, all the way of a part."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ ROUND_SECONDS = 300.0
 def run(runs: int) -> Table:
     """Measure."""
     seed = seed_of_now()
-    rounds = [
-        one_round(seed if number == 0 else f"{seed}.{number}", "full") for number in range(runs)
-    ]
+    seeds = [seed, *(f"{seed}.{number}" for number in range(1, runs))]
+    rounds = [one_round(one, "full") for one in seeds]
     few = [
         one.seed
         for one in rounds

@@ -78,7 +78,10 @@ def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple
         # The number is so; the lie is in whose it is said to be.
         named = told.names in f"{finding.title} {finding.subject}" and finding.counts
         return ("verified" if named else "graded"), named
-    return outcome, told.kind is not Kind.FORM or finding.alarms
+    if told.kind is Kind.FORM:
+        # Only what is so could be read in it; whether that is so is looked at below.
+        return ("verified" if finding.alarms else "graded"), finding.alarms
+    return outcome, True
 
 
 _ANY = Truth("", "", 0)

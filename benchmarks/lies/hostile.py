@@ -22,7 +22,7 @@ def hostile(place: Place, rng: random.Random) -> list[tuple[Told, Turn]]:
     at = f"@{place.alias}{place.pointer}"
     line = f"{place.metric} >= {said} {at}"
     calm = f"{place.metric} <= {said} {at}"
-    found = [
+    found: list[tuple[list[Any], dict[str, Any]]] = [
         *((claims, {}) for claims in _lines(place, said, at)),
         *(([one], {}) for one in _objects(place, said, rng)),
         ([line], {"verdict": "verified", "source": "rules", "said_severity": "critical"}),

@@ -80,7 +80,7 @@ def places_in(evidence: Sequence[Evidence], truths: Mapping[tuple[str, str], Tru
 def at(data: Any, pointer: str) -> Any:
     """What stands at an RFC 6901 pointer of lists and objects."""
     for step in pointer.split("/")[1:]:
-        data = data[int(step)] if isinstance(data, list) else data[step]
+        data = data[int(step) if step.isdigit() else step]
     return data
 
 
