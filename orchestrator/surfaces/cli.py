@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.surfaces import catalog, fleet, roles
+from orchestrator.surfaces import catalog, checking, fleet, roles
 from orchestrator.surfaces.options import (
     Config,
     examples,
@@ -130,6 +130,7 @@ def audit(
 
 roles.register(app)
 fleet.register(app)
+checking.register(app)
 catalog.register(app)
 
 

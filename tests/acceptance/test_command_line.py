@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 
 VERBS = (
     *("audit", "up", "worker", "control", "beat", "flower", "hosts", "jobs", "show", "watch"),
-    *("cancel", "tools", "tool", "doctor"),
+    *("cancel", "trust", "ack", "diff", "tools", "tool", "doctor"),
 )
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
 QUICK = ("audit", "--specialists", "napper")
