@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from orchestrator.render.claims import claim_digits
+from orchestrator.render.claims import claim_digits, reading_of
 from orchestrator.render.names import has_digit, names_in
 from orchestrator.render.numbers import Facts, Settled, settle
 from orchestrator.render.quantities import Measurements
@@ -44,7 +44,9 @@ def facts_of_report(report: Report, parts: Iterable[HostReport]) -> Facts:
     for finding in standing:
         for number, claim in _claims_of(finding):
             digits = claim_digits(claim)
-            values[f"{finding.id}.{number}"] = value_text(claim.observed, claim.unit, digits)
+            if (value := reading_of(claim)) is None:
+                continue
+            values[f"{finding.id}.{number}"] = value_text(value, claim.unit, digits)
             values[f"{finding.id}.{number}.limit"] = value_text(claim.value, claim.unit, digits)
             measured += _numbers_of(claim)
     for outlier in report.outliers:
@@ -217,7 +219,9 @@ def _claims_of(finding: Finding) -> Iterator[tuple[int, Claim]]:
 
 
 def _numbers_of(claim: Claim) -> list[tuple[JsonScalar | None, str]]:
-    """What was measured, and the limit."""
+    """What was measured, and the limit; nothing where only the claim itself says a number."""
+    if reading_of(claim) is None:
+        return []
     return [(value, claim.unit) for value in (claim.observed, claim.remeasured, claim.value)]
 
 

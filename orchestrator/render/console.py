@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.render import bill, claims, coverage, degraded, tally, values, words
+from orchestrator.render import bill, claims, coverage, degraded, honesty, tally, values, words
+from orchestrator.render.apart import print_apart, print_contradictions
 from orchestrator.render.tally import Entry
 from orchestrator.render.terminal import Page
 from swarm_tasks.models.evidence import Evidence
@@ -49,8 +50,8 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     calls = {evidence.call_id: evidence for evidence in report.evidence} if verbose else {}
     _print_findings(page, tally.entries(report), calls)
     _print_actions(page, report, listed, verbose=verbose)
-    _print_opinions(page, report)
-    _print_withdrawn(page, report)
+    print_apart(page, report)
+    print_contradictions(page, report, listed)
     _print_outliers(page, report, listed)
     _print_absent(page, report, listed)
     _print_blind_spots(page, report, listed)
@@ -64,12 +65,16 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
 def _print_head(page: Page, report: Report, listed: int) -> None:
     page.say((coverage.coverage_text(report), "" if report.coverage.whole else "bold yellow"))
     page.say((f"{coverage.headline(report)}.", "bold"))
+    if told := honesty.honesty_text(report.claims):
+        page.say((told, "yellow" if honesty.lied(report.claims) else "dim"), hang=2)
     if report.job.cancelled:
         page.say(("The job was cancelled: this is what was known by then.", "yellow"))
     short = degraded.shortfalls(report)
     for one in short[:listed]:
         page.say(("Degraded: ", "yellow"), degraded.shortfall_text(one), hang=2)
     _print_rest(page, len(short) - listed, "more reason", indent=2)
+    for doubt in report.doubts[:listed]:
+        page.say((f"{honesty.doubt_text(doubt)}.", "yellow"), hang=2)
     if prose := coverage.prose_of(report):
         page.gap()
         page.say(prose)
@@ -150,6 +155,8 @@ def _print_finding(page: Page, finding: Finding, calls: Mapping[str, Evidence]) 
 
 
 def _print_explanation(page: Page, finding: Finding) -> None:
+    if finding.doubted:
+        page.say((f"said by {finding.model}, which is doubted", "yellow"), indent=BODY + 2, hang=2)
     if finding.explanation:
         said = words.one_line(finding.explanation)
         page.say(("model: ", "dim"), (said, "italic"), indent=BODY + 2, hang=2)
@@ -157,6 +164,8 @@ def _print_explanation(page: Page, finding: Finding) -> None:
 
 def _claim_words(claim: Claim, finding: Finding, *, verbose: bool) -> str:
     own = "" if claim.subject == finding.subject else f"{words.one_line(claim.subject)}: "
+    if claim.host not in ("", finding.host):
+        own = f"{claim.host} {words.one_line(claim.subject)}: "
     checked = CHECKED.get(claim.verdict)
     check = claims.check_text(claim) if verbose or checked is None else checked
     return f"{own}{claims.claim_text(claim)}, {check}"
@@ -183,36 +192,6 @@ def _print_actions(page: Page, report: Report, listed: int, *, verbose: bool) ->
         )
         page.say((words.one_line(action.why), "dim"), indent=5)
     _print_rest(page, len(report.actions) - listed, "more step", indent=2)
-
-
-def _print_opinions(page: Page, report: Report) -> None:
-    """What a model says and nothing confirmed."""
-    notes = tally.opinions(report.findings)
-    if not notes:
-        return
-    page.gap()
-    page.say(("A model's notes, which nothing confirmed", "bold"))
-    for note in notes:
-        title, subject = words.one_line(note.title), words.one_line(note.subject)
-        said = f"{title}: {subject}" if subject else title
-        page.say((note.host, "bold"), f"  {said}", indent=2, hang=2)
-        if note.explanation:
-            page.say((words.one_line(note.explanation), "italic"), indent=4)
-
-
-def _print_withdrawn(page: Page, report: Report) -> None:
-    withdrawn = tally.withdrawn(report.findings)
-    if not withdrawn:
-        return
-    page.gap()
-    page.say(("Did not hold when checked", "bold"))
-    for finding in withdrawn:
-        title, subject = words.one_line(finding.title), words.one_line(finding.subject)
-        page.say((finding.host, "bold"), f"  {title}: {subject}", indent=2, hang=2)
-        for claim in finding.claims:
-            # Struck through where the terminal can; the words say it everywhere.
-            said = (claims.claim_text(claim), "" if claim.verdict.counts else "strike")
-            page.say(said, ", ", claims.check_text(claim), indent=4, hang=2)
 
 
 def _print_outliers(page: Page, report: Report, listed: int) -> None:

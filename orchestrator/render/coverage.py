@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.render.tally import standing, tally_text
+from orchestrator.render.tally import grave, standing, tally_text, unsure
 from orchestrator.render.values import duration_text, moment_text
 from orchestrator.render.words import count_text, names_text, one_line
 from swarm_tasks.models.finding import Severity
@@ -77,14 +77,17 @@ def answers(report: Report) -> list[AgentAnswer]:
 
 
 def headline(report: Report) -> str:
-    """The report in a few words. Silence from a host is never told as health."""
+    """The report in a few words. Silence from a host is never told as health, and neither is what
+    could not be measured again."""
     answered, asked = len(report.coverage.answered), len(report.coverage.asked)
     if not answered:
         return "No host answered"
     tally = tally_text(standing(report.findings))
-    if tally or answered == asked:
-        return tally or "No findings"
-    return f"No findings on the {count_text(answered, 'host')} that answered"
+    if not tally:
+        those = "" if answered == asked else f" on the {count_text(answered, 'host')} that answered"
+        tally = f"No findings{those}"
+    open_ones = len(grave(unsure(report.findings)))
+    return f"{tally}; {open_ones:,} could not be measured again" if open_ones else tally
 
 
 def coverage_text(report: Report) -> str:
@@ -115,15 +118,17 @@ def plugin_exit_code(report: Report) -> int:
     """The report as an exit code of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 unknown.
 
     The gravest wins in the order of monitoring-plugins' `max_state_alt`: critical, warning,
-    unknown, ok. Information and what a check withdrew count for nothing.
+    unknown, ok. Only what was measured again and nobody has acknowledged alarms. Unknown is where
+    a host is missing, or where something grave was measured once and could not be again.
+    Information, opinions and what a check withdrew count for nothing.
     """
-    severities = {finding.severity for finding in standing(report.findings)}
+    severities = {finding.severity for finding in report.findings if finding.alarms}
     if Severity.CRITICAL in severities:
         return 2
     if Severity.WARNING in severities:
         return 1
     whole = report.coverage.whole and report.job.status is JobStatus.COMPLETE
-    return 0 if whole else 3
+    return 0 if whole and not grave(unsure(report.findings)) else 3
 
 
 @dataclass(frozen=True, slots=True)

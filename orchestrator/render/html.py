@@ -9,32 +9,43 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.render import bill, claims, coverage, degraded, tally, values, words
+from orchestrator.render import (
+    bill,
+    claims,
+    coverage,
+    degraded,
+    honesty,
+    tally,
+    values,
+    verdicts,
+    words,
+)
 from orchestrator.render.cards import Card, cards_of, families_of, unused_evidence
 from orchestrator.render.files import output_error, replace_file
 from orchestrator.render.timeline import timeline_of
 from swarm_tasks.models.across import Cause
-from swarm_tasks.models.finding import Severity
+from swarm_tasks.models.finding import Finding
 from swarm_tasks.models.report import HostStatus, Report
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+GROUPS: tuple[Callable[[Iterable[Finding]], list[Finding]], ...] = (
+    *(tally.standing, tally.acknowledged, tally.unsure, tally.opinions, tally.withdrawn),
+)
+"""The groups of findings, in the order of the page."""
+
 
 def render_html(report: Report) -> str:
     """The whole report as one self-contained HTML document."""
     style = _asset("report.css")
-    standing = cards_of(tally.standing(report.findings), report)
-    opinions = cards_of(tally.opinions(report.findings), report, before=len(standing))
-    withdrawn = cards_of(
-        tally.withdrawn(report.findings), report, before=len(standing) + len(opinions)
-    )
+    standing, known, unsure, opinions, withdrawn = _cards(report)
     page = _template().render(
         report=report,
         bill=bill,
@@ -44,15 +55,20 @@ def render_html(report: Report) -> str:
         tally=tally,
         values=values,
         words=words,
+        verdicts=verdicts,
+        honesty=honesty,
         style=style,
         policy=content_policy(style),
         state=state_of(report),
         families=families_of(standing, report),
+        known=known,
+        unsure=unsure,
         opinions=opinions,
         withdrawn=withdrawn,
         causes=causes_of(report),
         anchors={card.finding.id: card.anchor for card in standing},
         cards_by_host=by_host(standing),
+        unsure_by_host=by_host(unsure),
         absent=[line for line in report.hosts if line.status is not HostStatus.ANSWERED],
         blind_spots=coverage.blind_spots(report),
         ruled_out=coverage.ruled_out(report),
@@ -60,6 +76,17 @@ def render_html(report: Report) -> str:
         timeline=timeline_of(report),
     )
     return f"{page.strip()}\n"
+
+
+def _cards(report: Report) -> list[list[Card]]:
+    """The cards of each group of findings, in the order of the page."""
+    groups: list[list[Card]] = []
+    before = 0
+    for group in GROUPS:
+        cards = cards_of(group(report.findings), report, before=before)
+        before += len(cards)
+        groups.append(cards)
+    return groups
 
 
 def by_host(cards: Sequence[Card]) -> Mapping[str, Sequence[Card]]:
@@ -103,11 +130,13 @@ def content_policy(style: str) -> str:
 
 
 def state_of(report: Report) -> str:
-    """The page's mood: the gravest severity, `unknown` where hosts are missing, or `ok`."""
-    severities = list(tally.by_severity(tally.standing(report.findings)))
-    if severities and severities[0] is not Severity.INFO:
-        return severities[0]
-    return "ok" if report.coverage.whole else "unknown"
+    """The page's mood: the gravest severity that alarms, `unknown` where hosts are missing or a
+    grave value could not be measured again, or `ok`."""
+    alarms = list(tally.by_severity(one for one in report.findings if one.alarms))
+    if alarms:
+        return alarms[0]
+    open_ones = tally.grave(tally.unsure(report.findings))
+    return "ok" if report.coverage.whole and not open_ones else "unknown"
 
 
 @cache

@@ -1,4 +1,5 @@
-"""Findings in order: those that count, each pattern once, those that were withdrawn. Pure."""
+"""Findings in groups: what stands, what is known of, what is unsure, opinions, what was withdrawn.
+Each finding is in exactly one of them. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ class Entry:
 
 
 def entries(report: Report) -> list[Entry]:
-    """The findings that count, gravest first, those of a pattern in one entry."""
+    """The findings that stand, gravest first, those of a pattern in one entry."""
     found = standing(report.findings)
     by_id = {finding.id: finding for finding in found}
     patterns = {one: pattern for pattern in report.patterns for one in pattern.findings}
@@ -64,8 +65,24 @@ def pattern_text(entry: Entry) -> str:
 
 
 def standing(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that count: measured, and withdrawn by no check."""
-    return [finding for finding in findings if finding.counts]
+    """The facts: all of it was measured again and holds, and nobody has acknowledged it."""
+    return [one for one in findings if one.counts and one.acknowledged is None]
+
+
+def acknowledged(findings: Iterable[Finding]) -> list[Finding]:
+    """What somebody knows of and wants no alarm for, measured again or not."""
+    known = (one for one in findings if one.acknowledged is not None)
+    return [finding for finding in known if finding.counts or finding.unsure]
+
+
+def unsure(findings: Iterable[Finding]) -> list[Finding]:
+    """What the rules measured once and nothing could measure again: no alarm, and no calm."""
+    return [one for one in findings if one.unsure and one.acknowledged is None]
+
+
+def grave(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of some findings that are more than information."""
+    return [finding for finding in findings if finding.severity is not Severity.INFO]
 
 
 def opinions(findings: Iterable[Finding]) -> list[Finding]:

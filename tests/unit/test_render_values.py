@@ -6,11 +6,13 @@ import unicodedata
 
 import pytest
 
-from orchestrator.render import claims, coverage, values, words
+from orchestrator.render import claims, coverage, honesty, values, words
+from orchestrator.render.html import state_of
 from swarm_tasks.measures import measures
 from swarm_tasks.models.base import JsonScalar
-from swarm_tasks.models.finding import Claim, Severity, Verdict
+from swarm_tasks.models.finding import Acknowledgement, Claim, Severity, Verdict
 from swarm_tasks.models.report import Coverage, HostStatus, JobStatus, Report
+from swarm_tasks.models.tally import Tally
 from tests.support import reports
 
 
@@ -178,7 +180,9 @@ def test_a_call_is_said_with_the_arguments_that_were_given() -> None:
 
 
 def test_the_headline_counts_what_stands() -> None:
-    assert coverage.headline(reports.complete()) == "2 critical, 3 warnings, 1 info"
+    assert coverage.headline(reports.complete()) == (
+        "2 critical, 2 warnings, 1 info; 1 could not be measured again"
+    )
     assert coverage.headline(reports.healthy()) == "No findings"
 
 
@@ -235,8 +239,68 @@ def test_what_is_ruled_out_is_said_once_with_its_hosts() -> None:
 def test_the_exit_code_is_the_gravest_finding(severity: Severity, code: int) -> None:
     found = judged(reports.healthy(), (Severity.INFO, Verdict.VERIFIED), (severity, Verdict.STALE))
     assert coverage.plugin_exit_code(found) == 0
-    for verdict in (Verdict.VERIFIED, Verdict.UNVERIFIABLE):
-        assert coverage.plugin_exit_code(judged(reports.healthy(), (severity, verdict))) == code
+    assert (
+        coverage.plugin_exit_code(judged(reports.healthy(), (severity, Verdict.VERIFIED))) == code
+    )
+
+
+def test_what_could_not_be_measured_again_is_unknown_and_never_hides_an_alarm() -> None:
+    unsure = (Severity.CRITICAL, Verdict.UNVERIFIABLE)
+    report = judged(reports.healthy(), unsure)
+    assert coverage.plugin_exit_code(report) == 3
+    assert coverage.headline(report) == "No findings; 1 could not be measured again"
+    assert state_of(report) == "unknown"
+    for severity, code in ((Severity.INFO, 3), (Severity.WARNING, 1), (Severity.CRITICAL, 2)):
+        both = judged(reports.healthy(), unsure, (severity, Verdict.VERIFIED))
+        assert coverage.plugin_exit_code(both) == code
+    harmless = judged(reports.healthy(), (Severity.INFO, Verdict.UNVERIFIABLE))
+    assert coverage.plugin_exit_code(harmless) == 0
+
+
+@pytest.mark.parametrize("verdict", [Verdict.VERIFIED, Verdict.UNVERIFIABLE])
+def test_what_is_acknowledged_alarms_nobody(verdict: Verdict) -> None:
+    report = judged(reports.healthy(), (Severity.CRITICAL, verdict))
+    ack = Acknowledgement(
+        fingerprint="0" * 16,
+        severity=Severity.CRITICAL,
+        until=reports.CREATED,
+        reason="a new disk comes",
+        at=reports.CREATED,
+    )
+    known = tuple(one.model_copy(update={"acknowledged": ack}) for one in report.findings)
+    report = report.model_copy(update={"findings": known})
+    assert coverage.plugin_exit_code(report) == 0
+    assert coverage.headline(report) == "No findings"
+    assert state_of(report) == "ok"
+
+
+def test_an_opinion_changes_no_exit_code() -> None:
+    report = judged(reports.healthy(), (Severity.CRITICAL, Verdict.UNVERIFIABLE))
+    said = tuple(one.model_copy(update={"source": "model"}) for one in report.findings)
+    report = report.model_copy(update={"findings": said})
+    assert coverage.plugin_exit_code(report) == 0
+    assert coverage.headline(report) == "No findings"
+
+
+@pytest.mark.parametrize(
+    ("tally", "said"),
+    [
+        (Tally(), ""),
+        (Tally(opinions=3), ""),
+        (Tally(verified=1), "1 claim: 1 verified"),
+        (
+            Tally(verified=28, refuted=2, unverifiable=1),
+            "31 claims: 2 refuted, 28 verified, 1 unverifiable",
+        ),
+        (
+            Tally(verified=1, stale=2, unsupported=3, rejected=4, refuted=5, unverifiable=6),
+            "21 claims: 5 refuted, 3 unsupported, 4 rejected, 1 verified, 2 stale, 6 unverifiable",
+        ),
+        (Tally(verified=1_200), "1,200 claims: 1,200 verified"),
+    ],
+)
+def test_the_honesty_line_says_first_what_was_never_so(tally: Tally, said: str) -> None:
+    assert honesty.honesty_text(tally) == said
 
 
 @pytest.mark.parametrize("verdict", [one for one in Verdict if not one.counts])
