@@ -17,6 +17,7 @@ from workers.loop import CallTool
 from workers.rules.brain import RulesBrain
 from workers.rules.judge import Grade, grade, limits_for
 from workers.rules.rule import Reading, Rule
+from workers.rules.subjects import resolve
 from workers.tools.registry import Registry
 from workers.verify import Desk, Sample, bears_out, concluded, regraded, settled
 
@@ -283,8 +284,7 @@ def sample_of(claim: Claim, item: Evidence, readings: Sequence[Reading]) -> Samp
     for reading in readings:
         if reading.subject == claim.subject:
             return Sample(item, reading)
-    same = [one for one in readings if claim.subject in (one.key, one.subject.partition(" ")[0])]
-    found = same[0] if claim.host and len(same) == 1 else None
+    found = resolve(claim.subject, readings) if claim.host else None
     if found is not None:
         return Sample(item, found)
     if claim.evidence:

@@ -128,14 +128,7 @@ def bears_out(claim: Claim, sample: Sample) -> bool:
         same = metric.states.get(str(value)) == metric.states.get(str(claim.value))
         return same == (claim.comparator == "==")
     slack = 0.0 if isinstance(claim.value, str) else metric.slack(float(claim.value))
-    if isinstance(value, str) or isinstance(claim.value, str):
-        return compares(value, claim.comparator, claim.value)
-    near = (float(value) - slack, float(value), float(value) + slack)
-    if claim.comparator == "!=":
-        return compares(value, "!=", claim.value)
-    if claim.comparator == "==" and near[0] <= claim.value <= near[2]:
-        return True
-    return any(compares(one, claim.comparator, claim.value) for one in near)
+    return compares(value, claim.comparator, claim.value, slack)
 
 
 def _closed(claim: Claim, verdict: Verdict, sample: Sample, reason: str = "") -> Claim:

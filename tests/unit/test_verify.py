@@ -341,14 +341,14 @@ def test_a_claim_about_something_that_is_not_here_cannot_be_checked() -> None:
         ">=",
         90,
         host="alpha",
-        subject="the other gauge",
+        subject="/dev/sdx",
         evidence=(),
         observed=None,
         observed_at=None,
     )
     checked = elsewhere(made, 97.0, rules=[PROBED])
     assert checked.verdict is Verdict.UNVERIFIABLE
-    assert "the other gauge" in checked.reason
+    assert "/dev/sdx" in checked.reason
 
 
 def test_no_rule_for_a_metric_leaves_a_claim_unverifiable_with_the_reason() -> None:
