@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from orchestrator.surfaces.acknowledging import AckOptions, run_ack
+from orchestrator.surfaces.session import Given
+from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
+from swarm_tasks.errors import UsageError
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.finding import Severity
 from swarm_tasks.models.job import Job
@@ -67,40 +73,68 @@ def as_json(asker: Asker, *words: str, code: int = 0) -> Any:
     return json.loads(printed(asker, *words, "--json", code=code))
 
 
-def test_a_finding_is_acknowledged_listed_and_taken_back(there: Asker, client: Commands) -> None:
+def ack(store: EmbeddedStore, **options: Any) -> None:
+    """What the verb does, without a process of its own."""
+    nothing = AckOptions("", "", "", listed=False, remove="", as_json=True)
+    settings = Settings(broker_url=SecretStr(store.url))
+    run_ack(Given(settings, None), replace(nothing, **options))
+
+
+def test_a_finding_is_acknowledged_and_listed(there: Asker, client: Commands) -> None:
     there.environment["LOGNAME"] = "ada"
     said = printed(there, "ack", f"{AFTER}:f1", "--until", "7d", "--reason", "a disk is coming")
     assert re.match(r"Acknowledged until \d{4}-.* UTC: db-1, Volume nearly full, /var/lib/po", said)
-    ((mark, ack),) = Acks(client).standing().items()
+    ((mark, known),) = Acks(client).standing().items()
     assert said.strip().endswith(f"({mark})")
-    assert (ack.severity, ack.reason, ack.by) == ("critical", "a disk is coming", "ada")
-    assert timedelta(days=6.9) < ack.until - now_utc() <= timedelta(days=7)
-    # The same by its fingerprint, as the newest job has it.
-    again = as_json(there, "ack", mark, "--until", "2h", "--reason", "it is here")
-    assert (again["fingerprint"], again["reason"]) == (mark, "it is here")
+    assert (known.severity, known.reason, known.by) == ("critical", "a disk is coming", "ada")
+    assert timedelta(days=6.9) < known.until - now_utc() <= timedelta(days=7)
     head, row = printed(there, "ack", "--list").splitlines()
     assert head.split()[:2] == ["fingerprint", "severity"]
-    assert re.match(rf" {mark} +critical .* ada +db-1, Volume nearly full, .* it is here", row)
-    assert as_json(there, "ack", "--list") == [again]
-    assert "is not acknowledged any more" in printed(there, "ack", "--remove", mark)
-    assert printed(there, "ack", "--list") == "Nothing is acknowledged.\n"
+    assert re.match(rf" {mark} +critical .* ada +db-1, Volume nearly full, .* a disk is com", row)
+
+
+def test_what_is_acknowledged_by_its_fingerprint_can_be_taken_back(
+    there: Asker, store: EmbeddedStore, client: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ack(store, finding=f"{BEFORE}:f1", until="2h", reason="it is a warning")
+    older = json.loads(capsys.readouterr().out)
+    mark = older["fingerprint"]
+    ack(store, finding=mark, until="3h", reason="it is grave by now")
+    newer = json.loads(capsys.readouterr().out)
+    assert (older["severity"], newer["severity"]) == ("warning", "critical")
+    ack(store, listed=True)
+    assert json.loads(capsys.readouterr().out) == [newer]
+    assert mark in printed(there, "ack", "--remove", mark)
+    ack(store, listed=True, as_json=False)
+    assert capsys.readouterr().out == "Nothing is acknowledged.\n"
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("options", "says"),
     [
-        (f"ack {AFTER}:f9 --until 7d --reason x", f"job {AFTER} has no finding 'f9': see `hosts"),
-        (f"ack {'0' * 16} --until 7d --reason x", "no finding of the last 50 jobs has the finger"),
-        (f"ack {AFTER}:f2 --until 7d --reason x", "web-1 did not hold when it was checked"),
-        (f"ack {AFTER}:f1 --until 2020-01-01 --reason x", "--until '2020-01-01' is not in the fut"),
-        (f"ack {AFTER}:f1 --until 7d", "--reason is missing"),
-        ("ack", "`hostswarm ack` does one thing at a time"),
-        ("ack --remove 0123456789abcdef", "nothing is acknowledged as '0123456789abcdef'"),
-        (f"diff nosuchjob {AFTER}", "there is no job 'nosuchjob'"),
+        ({"finding": f"{AFTER}:f9"}, f"job {AFTER} has no finding 'f9': see `hostswarm show"),
+        ({"finding": "nosuchjob:f1"}, "there is no job 'nosuchjob'"),
+        ({"finding": "0" * 16}, "no finding of the last 50 jobs has the fingerprint 0000"),
+        ({"finding": f"{AFTER}:f2"}, "web-1 did not hold when it was checked"),
+        ({"finding": f"{AFTER}:f1", "until": "2020-01-01"}, "'2020-01-01' is not in the future"),
+        ({"finding": f"{AFTER}:f1", "reason": ""}, "--reason is missing"),
+        ({"finding": f"{AFTER}:f1", "listed": True}, "does one thing at a time"),
+        ({}, "does one thing at a time"),
+        ({"remove": "0123456789abcdef"}, "nothing is acknowledged as '0123456789abcdef'"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_a_line(there: Asker, words: str, says: str) -> None:
-    there.refused(*words.split(), says=says)
+def test_what_cannot_be_acknowledged_is_told_and_changes_nothing(
+    there: Asker, store: EmbeddedStore, client: Commands, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        ack(store, **{"until": "7d", "reason": "x", **options})
+    assert Acks(client).standing() == {}
+
+
+def test_a_job_or_finding_that_is_not_there_is_told_in_a_line(there: Asker) -> None:
+    words = ("ack", f"{AFTER}:f9", "--until", "7d", "--reason", "x")
+    there.refused(*words, says=f"job {AFTER} has no finding 'f9': see `hostswarm show {AFTER}")
+    there.refused("diff", "nosuchjob", AFTER, says="there is no job 'nosuchjob'")
 
 
 def test_two_jobs_are_told_apart(there: Asker) -> None:
@@ -119,7 +153,6 @@ def test_two_jobs_are_told_apart(there: Asker) -> None:
 
 
 def test_a_job_that_is_open_is_compared_with_nothing_yet(there: Asker) -> None:
-    there.refused("diff", BEFORE, OPEN, code=1, says=f"job {OPEN} is still open")
     there.refused("diff", BEFORE, OPEN, "--exit-code", code=3, says=f"job {OPEN} is still open")
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from datetime import timedelta
 from typing import Protocol, cast
 
 import pytest
 
 from swarm_tasks import contracts
+from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.charge import Charge, Tier
 from swarm_tasks.models.event import EventKind
+from swarm_tasks.models.finding import Acknowledgement, Finding
 from swarm_tasks.models.job import AuditRequest
+from swarm_tasks.models.report import Report
+from swarm_tasks.models.tally import Tally
 from swarm_tasks.store import keys
 from tests.support.fleets import TestFleet, specialist
 from tests.support.model_script import Script, answers, call, calls, fails, role
@@ -83,11 +88,27 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Generator[TestFleet]:
         )
         planned = Charge(tier=Tier.ORCHESTRATOR, model="orchestrator", prompt_tokens=1)
         fleet.ledger.charge_job(under_way.id, planned)
+        known = finding_of(fleet.report(job.id))
+        fleet.acks.add(
+            Acknowledgement(
+                fingerprint=known.fingerprint,
+                severity=known.severity,
+                until=now_utc() + timedelta(days=1),
+                reason="it is known",
+                at=now_utc(),
+            )
+        )
+        fleet.trust.count([Tally(model="worker", specialist="thinking", verified=1)])
         for event in fleet.follow(under_way.id):
             if event.kind is EventKind.TOOL_STARTED and event.specialist == "slow":
                 break
         yield running
         fleet.cancel(under_way.id)
+
+
+def finding_of(report: Report) -> Finding:
+    """What somebody may know of: the gauge is high."""
+    return next(one for one in report.findings if one.specialist == "gauges")
 
 
 def inspect(fleet: TestFleet) -> Inspect:
@@ -117,6 +138,7 @@ def bound_ms(fleet: TestFleet, key: keys.Key) -> float:
         "forget": settings.forget_seconds,
         "history": keys.HISTORY_TTL_SECONDS,
         "sweep": keys.SWEEP_TTL_SECONDS,
+        "trust": keys.TRUST_TTL_SECONDS,
     }
     return 1000 * seconds[key.lifetime]
 
