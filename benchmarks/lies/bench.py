@@ -17,14 +17,13 @@ from benchmarks.lies.book import Book
 from benchmarks.lies.host import KEY, Host
 from benchmarks.lies.hostile import hostile
 from benchmarks.lies.places import Place, agree, places_in
-from benchmarks.lies.stage import CHANGE_TOOL, AppLog, Stage, planted
+from benchmarks.lies.stage import CHANGE_TOOL, ILL, WELL, AppLog, Stage, planted
 from benchmarks.lies.teller import Teller
 from benchmarks.lies.told import Faults, Round, Told
 from swarm_tasks.models.job import BrainChoice, Specialist
 from tests.support.model_script import Script, Turn, answers, call, calls
 from tests.support.model_server import ModelServer
 
-ILL, WELL = "alpha", "beta"
 MOST_FINDINGS = 45
 """Of one answer; a model's answer may have a few more."""
 
@@ -39,6 +38,7 @@ class Size:
         changing: Agents there under whose eyes things change.
         honest: Agents on the healthy host that say what is so, …
         lying: … and such that do not.
+        elsewhere: Times that it is asked to measure what was said of it on the ill host.
         hostile: Every how many-th hostile form is tried.
     """
 
@@ -47,6 +47,7 @@ class Size:
     changing: int
     honest: int
     lying: int
+    elsewhere: int
     hostile: int
 
 
@@ -54,8 +55,8 @@ SILENT = 3
 """Agents that claim nothing, to know what the others' claims cost."""
 
 SIZES = {
-    "full": Size(bare=40, ruled=6, changing=10, honest=6, lying=16, hostile=1),
-    "small": Size(bare=10, ruled=2, changing=3, honest=1, lying=4, hostile=2),
+    "full": Size(bare=40, ruled=6, changing=10, honest=6, lying=16, elsewhere=6, hostile=1),
+    "small": Size(bare=10, ruled=2, changing=3, honest=1, lying=4, elsewhere=2, hostile=2),
 }
 
 
@@ -90,6 +91,7 @@ class Bench:
         for number in range(size.lying):
             told = [tellers[number % 2].lie(place) for place in _some(well, number)]
             await self._said(self._well, self._ruled, told)
+        await self._elsewhere(tellers, well)
         await self._hostile(well)
         silent = stage.specialist("silent", rules=False)
         for _ in range(SILENT):
@@ -153,6 +155,16 @@ class Bench:
         finally:
             self._ill.on_change = None
             self._stage.make(ill=True)
+
+    async def _elsewhere(self, tellers: Sequence[Teller], places: list[Place]) -> None:
+        """Agents of the ill host speak of the healthy one, which measures what they say."""
+        for number in range(self._size.elsewhere):
+            told = [
+                tellers[number % 2].elsewhere(place, holds=bool((at + number // 2) % 2))
+                for at, place in enumerate(_some(places, number))
+            ]
+            checked = await self._well.check([claim for _, claim in told])
+            self._book.elsewhere(WELL, [one for one, _ in told], checked)
 
     async def _said(
         self, host: Host, specialist: Specialist, told: Sequence[Told], *before: Turn

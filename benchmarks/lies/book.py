@@ -48,6 +48,22 @@ class Book:
         faults = faults_in(report, told, truths)
         self.faults[report.host] = self.faults.get(report.host, Faults()).plus(faults)
 
+    def elsewhere(self, host: str, told: Sequence[Told], checked: Sequence[Claim]) -> None:
+        """What was said on another host, and the verdicts of the one that it is about."""
+        for one, claim in zip(told, checked, strict=True):
+            self.rows.append(
+                Row(
+                    host=host,
+                    part="elsewhere",
+                    kind=one.kind,
+                    true=one.true,
+                    outcome=claim.verdict.value,
+                    passed=not one.true and claim.verdict is Verdict.VERIFIED,
+                    said=f"[{one.subject}]: {one.claims[0]}",
+                    why=_told_of(claim),
+                )
+            )
+
 
 def _told_of(claim: Claim | None) -> str:
     if claim is None:
@@ -70,6 +86,8 @@ def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple
         return "rejected", finding.alarms
     claim = finding.claims[0]
     outcome: Outcome = claim.verdict.value
+    if told.kind is Kind.BESIDE:
+        return finding.verdict.value, finding.counts
     if told.true or claim.verdict is not Verdict.VERIFIED:
         return outcome, not told.true and finding.alarms
     if told.kind is Kind.IMMATERIAL:

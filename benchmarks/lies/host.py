@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydantic import SecretStr
 
 from benchmarks.lies.stage import CHANGE_TOOL, Stage
 from benchmarks.lies.told import PartCost
 from swarm_tasks.config import Settings
+from swarm_tasks.contracts import ClaimCheck
 from swarm_tasks.models.event import Event, EventKind
+from swarm_tasks.models.finding import Claim
 from swarm_tasks.models.job import BrainChoice, HostTask, Specialist
 from swarm_tasks.models.report import HostReport
 from tests.support.model_script import Script, Turn, role
 from tests.support.model_server import ModelServer
+from workers.errands import checked
 from workers.investigate import Investigator
 from workers.thinker import Thinker
 from workers.tools.access import this_machine
@@ -88,6 +91,14 @@ class Host:
             )
         )
         return report
+
+    async def check(self, claims: Sequence[Claim]) -> tuple[Claim, ...]:
+        """Measure what others say of this host."""
+        asked = ClaimCheck(
+            call="lies", job=JOB, host=self.name, claims=tuple(claims), expires_at=0.0
+        )
+        found = await checked(self.investigator, asked, self.stage.policy, PART_SECONDS)
+        return found.claims
 
 
 def _cpu_seconds() -> float:

@@ -33,6 +33,9 @@ MOVING_SECONDS = 600.0
 
 INODES = 1000
 LOG_PERCENT = 97
+ILL, WELL = "alpha", "beta"
+"""What this machine is called while it has faults, and while it has none."""
+
 CHANGE_TOOL = "mounts"
 """The tool that a scripted model calls to say: the machine may be changed now."""
 

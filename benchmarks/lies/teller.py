@@ -7,19 +7,21 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, product
+from typing import cast
 
 from benchmarks.lies.places import Place
-from benchmarks.lies.stage import LOG_PERCENT, Truth
-from benchmarks.lies.told import Kind, Told, surely
+from benchmarks.lies.stage import LOG_PERCENT, WELL, Truth
+from benchmarks.lies.told import Kind, Told, beyond_slack, surely
 from benchmarks.lies.words import (
     fancy_number,
+    named,
     plain_number,
     read_number,
     spaced,
     title,
     titles,
 )
-from swarm_tasks.models.finding import Severity
+from swarm_tasks.models.finding import Claim, Comparator, Severity
 
 COMPARATORS = (">=", "<=", ">", "<", "==", "!=")
 INVERSE = {">=": "<", "<": ">=", "<=": ">", ">": "<=", "==": "!=", "!=": "=="}
@@ -48,7 +50,7 @@ LARGEST = {"percent": 100.0, "bytes": 1e15, "events": 1e6}
 MEANT = {"GB": 1e9, "MB": 1e6, "minutes": 60.0}
 TRIES = 400
 
-Claim = tuple[str, str]
+Said = tuple[str, str]
 """A comparator and a value, as they are written."""
 
 
@@ -88,6 +90,7 @@ class Teller:
             Kind.FIELD: self.wrong_field,
             Kind.IMMATERIAL: self.immaterial,
             Kind.LOG: self.log_line,
+            Kind.BESIDE: self.beside,
         }
         self._turn = cycle(self._lies)
 
@@ -114,6 +117,7 @@ class Teller:
         Args:
             later: What will be true of the place then.
         """
+        later = beyond_slack(later)
         claim = self._about(dataclasses.replace(place, truth=later, value=later.value), place)
         if claim is None:
             return None
@@ -140,10 +144,11 @@ class Teller:
         told = self._told(
             Kind.SUBJECT, other, self._line(place, self._claim(place, holds=True)), grave=True
         )
-        named = f"{other.key}: {told.title}" if other.key not in told.title else told.title
-        if self._rng.random() < 0.3:
-            named = told.title
-        return told.model_copy(update={"key": place.key, "names": other.key, "title": named})
+        name = named(self._rng, other.key)
+        words = told.title.replace(other.key, name)
+        if name not in words and self._rng.random() < 0.7:
+            words = f"{name}: {words}"
+        return told.model_copy(update={"key": place.key, "names": name, "title": words})
 
     def wrong_unit(self, place: Place) -> Told | None:
         """The number in another unit than the one that is written."""
@@ -225,6 +230,39 @@ class Teller:
         sign = self._rng.choice((">=", "=="))
         return self._told(Kind.LOG, place, f"{place.metric} {sign} {LOG_PERCENT} {where}")
 
+    def elsewhere(self, place: Place, *, holds: bool) -> tuple[Told, Claim]:
+        """Something of this host that an agent of another one says, without any evidence."""
+        wide = beyond_slack(place.truth)
+        sign, text = self._claim(dataclasses.replace(place, truth=wide), holds=holds)
+        said = text.strip('"')
+        value = said if isinstance(place.value, str) else read_number(said)[0]
+        subject = self._rng.choice((place.key, place.shown))
+        told = self._told(
+            Kind.TRUE if holds else Kind.ELSEWHERE, place, f"{place.metric} {sign} {text}"
+        )
+        claim = Claim(
+            metric=place.metric,
+            host=WELL,
+            subject=subject,
+            comparator=cast(Comparator, sign),
+            value=value,
+            unit=place.unit,
+            observed=None,
+            observed_at=None,
+        )
+        return told.model_copy(update={"true": holds, "subject": subject}), claim
+
+    def beside(self, place: Place) -> Told | None:
+        """A fault that is there, and a lie about something else in the same breath."""
+        ill = [one for one in self._places if one.truth.severity is not None and one is not place]
+        if not ill:
+            return None
+        told = self.truth(self._rng.choice(ill))
+        lines = [*told.claims, self._line(place, self._claim(place, holds=False))]
+        self._rng.shuffle(lines)
+        changed = {"kind": Kind.BESIDE, "true": False, "claims": tuple(lines)}
+        return told.model_copy(update=changed)
+
     def _told(
         self,
         kind: Kind,
@@ -251,14 +289,14 @@ class Teller:
             claims=(line,),
         )
 
-    def _line(self, place: Place, claim: Claim, at: str | None = None) -> str:
+    def _line(self, place: Place, claim: Said, at: str | None = None) -> str:
         sign, said = claim
         where = f"@{place.alias}{place.pointer}" if at is None else f"{at}{place.pointer}"
         if self._fresh:
             return f"{spaced(self._rng, place.metric, sign, said)} {where}"
         return f"{place.metric} {sign} {said} {where}"
 
-    def _claim(self, place: Place, *, holds: bool) -> Claim:
+    def _claim(self, place: Place, *, holds: bool) -> Said:
         """A comparator and a value that are so, or are not, whichever way the value moves."""
         if isinstance(place.value, str):
             return self._word(place, holds)
@@ -276,7 +314,7 @@ class Teller:
                 return sign, text
         raise RuntimeError(f"nothing can be said of {place.metric} {place.key}")
 
-    def _word(self, place: Place, holds: bool) -> Claim:
+    def _word(self, place: Place, holds: bool) -> Said:
         others = [one for one in STATES[place.metric] if one != place.value]
         same = self._rng.random() < 0.7
         word = str(place.value) if same == holds else self._rng.choice(others)
@@ -298,7 +336,7 @@ class Teller:
                 self._rng.choice(DIGITS[place.unit]),
             )
 
-    def _about(self, place: Place, other: Place) -> Claim | None:
+    def _about(self, place: Place, other: Place) -> Said | None:
         """What is so of another place and not of this one; None where both are alike."""
         for _ in range(40):
             sign, said = self._claim(other, holds=True)

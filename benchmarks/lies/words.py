@@ -42,6 +42,12 @@ def title(rng: random.Random, mark: str, metric: str, key: str, *, grave: bool) 
     return f"{rng.choice(phrases).format(key=key)} ({mark})"
 
 
+def named(rng: random.Random, key: str) -> str:
+    """A subject's name as a model may write it: whole, adorned, or by its last part."""
+    short = key.rstrip("/").rpartition(":" if key.startswith("127.") else "/")[2] or key
+    return rng.choice((key, key, key, f"{key}/", f"`{key}`", key.upper(), short, f"the {short}"))
+
+
 def plain_number(value: float, digits: int) -> str:
     """A number with so many decimals."""
     return f"{value:.{digits}f}"
@@ -61,11 +67,12 @@ def fancy_number(rng: random.Random, value: float, digits: int) -> str:
 
 
 def read_number(text: str) -> tuple[float, float]:
-    """A number as it is written, and half a unit of its last digit."""
-    exact = Decimal(text.replace(",", ""))
-    exponent = exact.as_tuple().exponent
+    """A number as it is written, and half a unit of its last digit. Zeros behind the point are no
+    digits, since a number does not keep them."""
+    value = float(text.replace(",", ""))
+    exponent = 0 if value.is_integer() else Decimal(repr(value)).as_tuple().exponent
     assert isinstance(exponent, int)
-    return float(exact), 0.5 * 10.0**exponent
+    return value, 0.5 * 10.0**exponent
 
 
 def spaced(rng: random.Random, metric: str, comparator: str, said: str) -> str:
