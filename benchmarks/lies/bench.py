@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from pathlib import Path
 
 from benchmarks.lies.book import Book
 from benchmarks.lies.host import KEY, Host
-from benchmarks.lies.hostile import hostile
+from benchmarks.lies.hostile import hostile, unasked
 from benchmarks.lies.places import Place, agree, places_in
-from benchmarks.lies.stage import CHANGE_TOOL, ILL, WELL, AppLog, Stage, planted
+from benchmarks.lies.stage import ALWAYS, CHANGE_TOOL, ILL, WELL, Stage, planted
 from benchmarks.lies.teller import Teller
 from benchmarks.lies.told import Faults, Round, Told
 from swarm_tasks.models.job import BrainChoice, Specialist
@@ -68,6 +67,7 @@ class Bench:
         self._ill = Host(ILL, stage, server)
         self._well = Host(WELL, stage, server)
         self._book = Book()
+        self._swept = 0
         self._bare = stage.specialist("liar", rules=False)
         self._ruled = stage.specialist("ruled", rules=True)
 
@@ -91,6 +91,7 @@ class Bench:
         for number in range(size.lying):
             told = [tellers[number % 2].lie(place) for place in _some(well, number)]
             await self._said(self._well, self._ruled, told)
+        await self._unasked()
         await self._elsewhere(tellers, well)
         await self._hostile(well)
         silent = stage.specialist("silent", rules=False)
@@ -109,11 +110,7 @@ class Bench:
 
     def _tellers(self, places: Sequence[Place], others: Sequence[Place]) -> tuple[Teller, Teller]:
         """One whose templates are fixed, and one whose are drawn from the seed."""
-        log = next(
-            f"c{number}"
-            for number, one in enumerate(self._bare.sweep, 1)
-            if one.tool == AppLog.TOOL
-        )
+        log = f"c{len(ALWAYS) + 1}"
         return (
             Teller(places, others, random.Random("fixed"), fresh=False, log=log),  # noqa: S311
             Teller(places, others, random.Random(self._seed), fresh=True, log=log),  # noqa: S311
@@ -123,7 +120,8 @@ class Bench:
         """What an honest agent of the rules reads now."""
         report = await host.part(self._bare, brain=BrainChoice.RULES)
         host.costs.clear()
-        return places_in(report.evidence[: len(self._bare.sweep)], self._stage.truths())
+        self._swept = len(report.evidence)
+        return places_in(report.evidence, self._stage.truths())
 
     async def _mixed(
         self, host: Host, specialist: Specialist, teller: Teller, places: list[Place], number: int
@@ -174,10 +172,21 @@ class Bench:
         report = await host.part(specialist, *before, answers(answer))
         self._book.enter(report, told, self._stage.truths())
 
+    async def _unasked(self) -> None:
+        """A model looks for trouble where nothing is expected."""
+        rng = random.Random(self._seed)  # noqa: S311 - lies, no secrets
+        for _ in range(self._size.honest):
+            told, looks = unasked(self._stage.directory, rng)
+            claims = [
+                one.model_copy(update={"claims": (one.claims[0].format(self._swept + at),)})
+                for at, one in enumerate(told, 1)
+            ]
+            await self._said(self._well, self._ruled, claims, looks)
+
     async def _hostile(self, places: list[Place]) -> None:
         """Each hostile form alone, about a healthy volume: nothing of it may be an alarm."""
         place = next(one for one in places if one.metric == "disk.used_percent" and one.number < 70)
-        small = dataclasses.replace(self._stage, things=()).specialist("hostile", rules=True)
+        small = self._stage.specialist("hostile", rules=True, all_of_it=False)
         rng = random.Random(self._seed)  # noqa: S311 - lies, no secrets
         forms = hostile(place, rng)
         rng.shuffle(forms)

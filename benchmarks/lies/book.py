@@ -75,13 +75,15 @@ def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple
     """What became of a statement, and whether it is a lie that passed for a fact."""
     if finding is None:
         own = {(told.metric, told.key): _ANY}
-        same = any(
-            fault_of(own, claim.metric, claim.subject)
+        same = [
+            one
             for one in report.findings
-            if one.source == "rules"
             for claim in one.claims
-        )
-        return ("folded" if same else "rejected"), False
+            if one.source == "rules" and fault_of(own, claim.metric, claim.subject)
+        ]
+        # That the rules take a thing that nobody expects for a fault is no better.
+        alarm = told.kind is Kind.UNASKED and any(one.alarms for one in same)
+        return ("folded" if same and not alarm else "verified" if alarm else "rejected"), alarm
     if not finding.claims:
         return "rejected", finding.alarms
     claim = finding.claims[0]
@@ -90,8 +92,11 @@ def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple
         return finding.verdict.value, finding.counts
     if told.true or claim.verdict is not Verdict.VERIFIED:
         return outcome, not told.true and finding.alarms
-    if told.kind is Kind.IMMATERIAL:
+    if told.kind in (Kind.IMMATERIAL, Kind.UNASKED):
         return ("verified" if finding.alarms else "graded"), finding.alarms
+    if told.kind is Kind.GRAVER:
+        worse = finding.alarms and finding.severity is Severity.CRITICAL
+        return ("verified" if worse else "graded"), worse
     if told.names:
         # The number is so; the lie is in whose it is said to be.
         named = told.names in f"{finding.title} {finding.subject}" and finding.counts

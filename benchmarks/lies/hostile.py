@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.lies.places import Place
+from benchmarks.lies.stage import LOOPBACK
 from benchmarks.lies.told import Kind, Told
 from swarm_tasks.models.finding import Severity
-from tests.support.model_script import Turn, answers, says
+from tests.support.model_script import Turn, answers, call, calls, says
 
 MANY = 10_000
 FORGED = "0" * 64
@@ -108,8 +111,8 @@ def _objects(place: Place, said: int, rng: random.Random) -> list[Any]:
     }
     reference = whole["evidence"][0]
     objects: list[Any] = [whole]
-    for call in (f"alpha/hostile#1.{number}", f"alpha/hostile#1.check{number}", "c1"):
-        objects.append(whole | {"evidence": [reference | {"call_id": call}]})
+    for called in (f"alpha/hostile#1.{number}", f"alpha/hostile#1.check{number}", "c1"):
+        objects.append(whole | {"evidence": [reference | {"call_id": called}]})
     objects += [
         whole | {"evidence": []},
         whole | {"evidence": [reference | {"sha256": "abc"}]},
@@ -125,6 +128,39 @@ def _objects(place: Place, said: int, rng: random.Random) -> list[Any]:
         *(None, said, True, [[[[said]]]], {}),
     ]
     return objects
+
+
+def unasked(directory: Path, rng: random.Random) -> tuple[list[Told], Turn]:
+    """What a model that looks for trouble finds on a healthy host: a port where nobody listens, a
+    file that nobody wrote. It is so, and nobody's concern.
+
+    Returns:
+        What it then says, with evidence from `{n}` calls on, and the calls it makes before.
+    """
+    with socket.socket() as free:
+        free.bind((LOOPBACK, 0))
+        target = f"{LOOPBACK}:{free.getsockname()[1]}"
+    missing = str(directory / f"never-{rng.randrange(10**6)}.tar")
+    url = f"http://{target}/{rng.randrange(10**6)}"
+    rows = (
+        ("tcp.answer", "tcp_check", "target", target, "refused"),
+        ("file.state", "file_age", "glob", missing, "missing"),
+        ("http.answer", "http_check", "url", url, "refused"),
+    )
+    told = [
+        Told(
+            kind=Kind.UNASKED,
+            true=False,
+            title=f"Unasked {_letters(number)}",
+            subject=key,
+            severity=Severity.CRITICAL,
+            metric=metric,
+            key=key,
+            claims=(f"{metric} == {state} @c{{}}/state",),
+        )
+        for number, (metric, _, _, key, state) in enumerate(rows)
+    ]
+    return told, calls(*(call(tool, {name: key}) for _, tool, name, key, _ in rows))
 
 
 def _raw(place: Place, line: str, calm: str) -> list[tuple[Told, Turn]]:

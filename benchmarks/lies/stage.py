@@ -22,7 +22,7 @@ from typing import ClassVar, Protocol
 
 from swarm_tasks.models.finding import Severity
 from swarm_tasks.models.job import Specialist
-from swarm_tasks.models.policy import Checks, Override, Policy, SweepCall
+from swarm_tasks.models.policy import CheckKind, Checks, Override, Policy, SweepCall
 from tests.support.certificates import write_pair
 
 LOOPBACK = "127.0.0.1"
@@ -39,7 +39,7 @@ ILL, WELL = "alpha", "beta"
 CHANGE_TOOL = "mounts"
 """The tool that a scripted model calls to say: the machine may be changed now."""
 
-Call = tuple[str, dict[str, str | int | float | bool]]
+Check = tuple[CheckKind, str]
 Value = int | float | str
 
 
@@ -61,9 +61,13 @@ class Truth:
 
 
 class Thing(Protocol):
-    """Something that can be made ill and well again."""
+    """Something that can be made ill and well again.
 
-    calls: Sequence[Call]
+    Attributes:
+        check: Under what the host's checks name it, and how; None for what is always looked at.
+    """
+
+    check: Check | None
 
     def make(self, *, ill: bool) -> None:
         """Plant the fault, or mend it."""
@@ -83,7 +87,7 @@ class Volume:
         inodes: Whether it is short of inodes rather than of space.
     """
 
-    calls: Sequence[Call] = ()
+    check: Check | None = None
 
     def __init__(
         self, mount: Path, size: str, ill: float, well: float, *, inodes: bool = False
@@ -135,7 +139,7 @@ class CertificateFile:
         self._days = {True: ill, False: well}
         self._left = 0.0
         self._key = str(directory / f"{name}.pem")
-        self.calls: Sequence[Call] = (("cert_files", {"glob": self._key}),)
+        self.check: Check | None = ("certificates", self._key)
 
     def make(self, *, ill: bool) -> None:
         """Write it anew."""
@@ -159,7 +163,7 @@ class Port:
         self._port = self._socket.getsockname()[1]
         self._listens = False
         self._key = f"{LOOPBACK}:{self._port}"
-        self.calls: Sequence[Call] = (("tcp_check", {"target": self._key}),)
+        self.check: Check | None = ("tcp", self._key)
 
     def make(self, *, ill: bool) -> None:
         """Listen, or stop it."""
@@ -208,7 +212,7 @@ class Site:
         self._server = _StatusServer((LOOPBACK, 0), _Answer)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self._key = f"http://{LOOPBACK}:{self._server.server_port}/{path}"
-        self.calls: Sequence[Call] = (("http_check", {"url": self._key}),)
+        self.check: Check | None = ("http", self._key)
 
     def make(self, *, ill: bool) -> None:
         """Answer so from now on."""
@@ -227,7 +231,7 @@ class DailyFile:
         self._path = path
         self._hours = {True: ill_hours, False: well_hours}
         self._now: float | None = None
-        self.calls: Sequence[Call] = (("file_age", {"glob": str(path)}),)
+        self.check: Check | None = ("files", str(path))
 
     def make(self, *, ill: bool) -> None:
         """Write it so long ago, or take it away."""
@@ -255,14 +259,11 @@ class KernelLog:
     """A log in which the kernel says that it killed a process."""
 
     PROCESS = "java"
-    TOOL = "kernel_events"
-
-    calls: Sequence[Call] = ()
-    """As for other logs of the kernel, the host's checks name it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._path = path
         self._ill = False
+        self.check: Check | None = ("logs", str(path))
 
     def make(self, *, ill: bool) -> None:
         """Write it anew."""
@@ -271,7 +272,7 @@ class KernelLog:
         text = f"{killed}, anon-rss:4021232kB, UID:1000" if ill else "eth0: link up"
         # As rsyslog writes it: local time, no year.
         when = (datetime.now(UTC) - timedelta(minutes=5)).astimezone()
-        self.path.write_text(f"{when:%b %e %H:%M:%S} box kernel: [12345.678901] {text}\n")
+        self._path.write_text(f"{when:%b %e %H:%M:%S} box kernel: [12345.678901] {text}\n")
 
     def truths(self) -> Iterable[Truth]:
         """Who was killed. Where nobody was here, somebody may have been in the real log."""
@@ -282,7 +283,7 @@ class KernelLog:
 class OwnMachine:
     """What is true of the machine itself, by numbers that move: claims keep away from them."""
 
-    calls: Sequence[Call] = (("memory", {}), ("fd_usage", {}), ("uptime", {}))
+    check: Check | None = None
 
     def make(self, *, ill: bool) -> None:
         """It is what it is."""
@@ -308,11 +309,11 @@ class AppLog:
     """A log below a log root, in which somebody wrote what is not so."""
 
     TOOL = "read_log"
+    check: Check | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.write_text(f"warning: disk usage {LOG_PERCENT}%\n{LOG_PERCENT}\n")
-        self.calls: Sequence[Call] = ((self.TOOL, {"path": str(path)}),)
 
     def make(self, *, ill: bool) -> None:
         """It says that always."""
@@ -322,6 +323,17 @@ class AppLog:
         return ()
 
 
+ALWAYS = ("disk_usage", "inode_usage", "memory", "fd_usage", "uptime")
+LISTED: tuple[tuple[CheckKind, str, str], ...] = (
+    ("certificates", "cert_files", "glob"),
+    ("tcp", "tcp_check", "target"),
+    ("http", "http_check", "url"),
+    ("files", "file_age", "glob"),
+    ("logs", "kernel_events", "logs"),
+)
+"""What a specialist looks at: always, and for each entry of the host's checks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """All things, below one directory."""
@@ -329,7 +341,6 @@ class Stage:
     directory: Path
     things: Sequence[Thing]
     log: AppLog
-    kernel_log: KernelLog
 
     def make(self, *, ill: bool) -> None:
         """All that can be ill is, or nothing."""
@@ -345,23 +356,23 @@ class Stage:
         """The only log root."""
         return self.log.path.parent
 
-    def specialist(self, name: str, *, rules: bool) -> Specialist:
-        """One that looks at everything first.
+    def specialist(self, name: str, *, rules: bool, all_of_it: bool = True) -> Specialist:
+        """One that looks at everything first, or at the volumes alone.
 
         Args:
             rules: Whether the rules raise what they see; without, only the model speaks.
         """
-        calls: list[Call] = [("disk_usage", {}), ("inode_usage", {})]
-        calls += [call for thing in self.things for call in thing.calls]
+        sweep = (
+            *(SweepCall(tool=tool) for tool in ALWAYS),
+            SweepCall(tool=AppLog.TOOL, arguments={"path": str(self.log.path)}),
+            *(SweepCall(tool=tool, each=kind, argument=name) for kind, tool, name in LISTED),
+        )
         return Specialist(
             name=name,
             title="Everything",
             prompt="You look after this host.",
-            tools=tuple(dict.fromkeys([*(tool for tool, _ in calls), KernelLog.TOOL, CHANGE_TOOL])),
-            sweep=(
-                *(SweepCall(tool=tool, arguments=arguments) for tool, arguments in calls),
-                SweepCall(tool=KernelLog.TOOL, each="logs", argument="logs"),
-            ),
+            tools=tuple(dict.fromkeys([*(call.tool for call in sweep), CHANGE_TOOL])),
+            sweep=sweep if all_of_it else sweep[:1],
             rules=() if rules else ("none-of-them",),
         )
 
@@ -369,10 +380,15 @@ class Stage:
     def policy(self) -> Policy:
         """Silence about all that is not planted: it is this machine's own business."""
         mine = (f"{self.directory}*", f"{LOOPBACK}:*", f"http://{LOOPBACK}:*", KernelLog.PROCESS)
-        silence = Override(metric="*", ignore=True)
+        listed: dict[CheckKind, list[str]] = {}
+        for kind, entry in (thing.check for thing in self.things if thing.check is not None):
+            listed.setdefault(kind, []).append(entry)
         return Policy(
-            overrides=(silence, *(Override(metric="*", subject=one) for one in mine)),
-            checks=Checks(logs=(str(self.kernel_log.path),)),
+            overrides=(
+                Override(metric="*", ignore=True),
+                *(Override(metric="*", subject=one) for one in mine),
+            ),
+            checks=Checks(**{kind: tuple(entries) for kind, entries in listed.items()}),
         )
 
 
@@ -384,8 +400,7 @@ def planted(directory: Path, rng: random.Random) -> Generator[Stage]:
     for made in (volumes, files, logs, certificates):
         made.mkdir(parents=True)
     log = AppLog(logs / "app.log")
-    kernel_log = KernelLog(logs / "kern.log")
-    things: list[Thing] = [OwnMachine(), log, kernel_log]
+    things: list[Thing] = [OwnMachine(), log, KernelLog(logs / "kern.log")]
     things += _volumes(volumes, rng)
     for name, ill, well in (
         ("shop.example", -rng.uniform(1, 40), 80),
@@ -406,7 +421,7 @@ def planted(directory: Path, rng: random.Random) -> Generator[Stage]:
         ("etc.tar", None, rng.uniform(1, 20)),
     ):
         things.append(DailyFile(files / name, old, fresh))
-    stage = Stage(directory, things, log, kernel_log)
+    stage = Stage(directory, things, log)
     stage.make(ill=False)
     yield stage
 

@@ -89,6 +89,7 @@ class Teller:
             Kind.HOST: self.other_host,
             Kind.FIELD: self.wrong_field,
             Kind.IMMATERIAL: self.immaterial,
+            Kind.GRAVER: self.graver,
             Kind.LOG: self.log_line,
             Kind.BESIDE: self.beside,
         }
@@ -218,6 +219,13 @@ class Teller:
             return None
         line = self._line(place, self._claim(place, holds=True))
         return self._told(Kind.IMMATERIAL, place, line, severity=Severity.CRITICAL)
+
+    def graver(self, place: Place) -> Told | None:
+        """A fault that is there, and only a warning."""
+        if place.truth.severity is not Severity.WARNING:
+            return None
+        line = self._line(place, self._claim(place, holds=True))
+        return self._told(Kind.GRAVER, place, line, severity=Severity.CRITICAL)
 
     def log_line(self, place: Place) -> Told | None:
         """A number that only stands in a log, pointed at there or at its own place."""

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     HOST = "another host's number"
     FIELD = "pointer into the wrong field"
     IMMATERIAL = "true and immaterial"
+    GRAVER = "called graver than it is"
+    UNASKED = "of a thing that nobody expects"
     LOG = "only in a planted log line"
     BESIDE = "beside a true claim"
     ELSEWHERE = "told of the host that checks it"
