@@ -1,58 +1,40 @@
-"""A model's answer becomes findings with claims, each held against the evidence it cites. Pure.
-
-A model names a metric, a comparator, a value and a place in a result. What is measured there, and
-of what, is read by the rules, not taken from the model.
-"""
+"""A model's answer becomes findings, with the claims that could be read. Pure."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarm_tasks.brain.base import Answer, Transcript, Unusable
 from swarm_tasks.brain.words import json_object
-from swarm_tasks.measures import measures
-from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.charge import Charge
-from swarm_tasks.models.evidence import Evidence
-from swarm_tasks.models.finding import (
-    Claim,
-    Comparator,
-    EvidenceRef,
-    Finding,
-    Severity,
-    Verdict,
-    fingerprint,
-)
+from swarm_tasks.models.finding import Claim, Finding, Severity, Verdict, fingerprint
 from swarm_tasks.models.report import NotSeen
 from swarm_tasks.unseen import plain, plain_line
 from workers.briefing import named
-from workers.comparing import compares
-from workers.paging import cited
+from workers.claims import ClaimReader, Read
 from workers.rules.brain import Review, RulesBrain
-from workers.rules.rule import Reading
-
-CLAIM = re.compile(
-    r"\s*(?P<metric>[a-z][a-z0-9_.]*)\s*(?P<comparator>>=|<=|==|!=|>|<|=)\s*"
-    r"(?:(?P<number>[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,30})(?:\.[0-9]{1,30})?"
-    r"(?:[eE][-+]?[0-9]{1,3})?)\s*"
-    r"(?P<unit>%|[A-Za-z]{1,20})?|\"(?P<quoted>[^\"]{1,80})\"|(?P<word>[A-Za-z][\w.-]{0,80}))"
-    r"\s*@\s*(?P<call>c[1-9][0-9]{0,5})(?P<pointer>/\S{0,500})?\s*"
-)
-"""`METRIC COMPARATOR VALUE [UNIT] @RESULT/POINTER`: a third of the tokens of an object."""
 
 NO_ANSWER = "it holds no JSON object of the form asked for"
 
 NO_TOOL = "other"
 """In place of a tool's name where a model could not see something that no tool shows."""
 
-UNIT_SIGNS = {"%": "percent", "s": "seconds", "ms": "milliseconds", "B": "bytes"}
 MOST_PROBLEMS = 5
+MOST_FINDINGS = 50
+MOST_CLAIMS_EACH = 20
+MOST_CLAIMS = 100
+"""A specialist has a dozen things to say. What is beyond that is counted and not read."""
+
+NOT_FINITE = re.compile(
+    r"(?<=[:,\[\s])(?:-?Infinity|NaN|-?(?:[0-9]{300,}|[0-9.]{1,40}[eE]\+?[0-9]{3,}))"
+    r"(?=\s*[,\]}])"
+)
+"""Numbers that are none in JSON. As words, they are told apart from an answer that is no JSON."""
 
 
 class WireFinding(BaseModel):
@@ -61,13 +43,12 @@ class WireFinding(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     title: str = Field(min_length=1, max_length=300)
-    severity: Severity = Severity.INFO
+    severity: Severity | None = None
     subject: str = Field(default="", max_length=300)
     cause: str = Field(default="", max_length=2000)
     advice: str = Field(default="", max_length=2000)
-    claims: list[Annotated[str, Field(max_length=800)]] = Field(
-        default_factory=list[str], max_length=20
-    )
+    claims: list[Any] = Field(default_factory=list[Any])
+    surplus: int = 0
 
 
 class WireAnswer(BaseModel):
@@ -76,7 +57,7 @@ class WireAnswer(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     answer: str = Field(default="", max_length=8000)
-    findings: list[WireFinding] = Field(default_factory=list[WireFinding], max_length=50)
+    findings: list[WireFinding] = Field(default_factory=list[WireFinding])
     explained: dict[str, str] = Field(default_factory=dict[str, str])
     ruled_out: list[str] = Field(default_factory=list[str], max_length=50)
     not_seen: list[str] = Field(default_factory=list[str], max_length=50)
@@ -92,6 +73,9 @@ class Reader:
         review: What the rules raised before the model began: what it was asked to explain.
         lenient: Whether a claim that cannot be resolved marks its finding rather than sends the
             answer back, since the model was told before.
+        problems: What was wrong with the last answer that was read.
+        rejected: How many of its claims could not be read.
+        model: Whose answer that was.
     """
 
     rules: RulesBrain
@@ -99,18 +83,32 @@ class Reader:
     review: Review
     lenient: bool = False
     problems: list[str] = field(default_factory=list[str])
-    digests: dict[str, str] = field(default_factory=dict[str, str])
+    rejected: int = 0
+    model: str = ""
+    _claims: ClaimReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._claims = ClaimReader(self.rules, self.transcript)
 
     def read(self, text: str, charge: Charge) -> Answer | Unusable:
         """The answer in a model's words, or why there is none that can be used."""
-        found = json_object(text, WireAnswer.model_fields)
+        self.problems, self.rejected, self.model = [], 0, charge.model
+        found = json_object(text, WireAnswer.model_fields) or json_object(
+            NOT_FINITE.sub(lambda match: f'"{match[0][:40]}"', text), WireAnswer.model_fields
+        )
         if found is None:
             return Unusable(said=text[:2000], problem=NO_ANSWER, charge=charge)
+        found, self.rejected, told = _bounded(found)
+        if told:
+            self.problems.append(told)
         try:
             wire = WireAnswer.model_validate(found)
         except ValidationError as error:
             return Unusable(said=text[:2000], problem=_told(error), charge=charge)
-        findings = tuple(self._finding(number, one) for number, one in enumerate(wire.findings, 1))
+        numbered = enumerate(wire.findings, 1)
+        findings = tuple(
+            made for at, one in numbered if (made := self._finding(at, one)) is not None
+        )
         if self.problems and not self.lenient:
             told = "; ".join(self.problems[:MOST_PROBLEMS])
             return Unusable(said=text[:4000], problem=told, charge=charge)
@@ -128,37 +126,41 @@ class Reader:
                 self._not_seen(line) for one in wire.not_seen if (line := plain_line(one))
             ),
             charge=charge,
+            rejected=self.rejected,
         )
 
-    def _finding(self, number: int, wire: WireFinding) -> Finding:
-        task = self.transcript.task
-        before = len(self.problems)
-        claims = tuple(
-            claim
-            for at, text in enumerate(wire.claims, 1)
-            if (claim := self._claim(f"finding {number}, claim {at}", text)) is not None
-        )
+    def _finding(self, number: int, wire: WireFinding) -> Finding | None:
+        """One finding, with its claims held against the evidence; None for one without words."""
         title, subject = plain_line(wire.title), plain_line(wire.subject)
         if not title:
-            self._problem(f"finding {number}", "it has no title")
-        unsupported = len(self.problems) > before or any(
-            claim.verdict is Verdict.UNSUPPORTED for claim in claims
+            self.rejected += len(wire.claims) or 1
+            return self._problem(f"finding {number}", "it has no title")
+        before = self.rejected
+        places = [f"finding {number}, claim {at}" for at in range(1, len(wire.claims) + 1)]
+        given = zip(places, wire.claims, strict=True)
+        reads = [(at, read) for at, said in given if (read := self._read(at, said)) is not None]
+        claims = tuple(
+            self._held(at, read, subject, title, [one for _, one in reads if one is not read])
+            for at, read in reads
         )
+        unsupported = (
+            self.rejected > before
+            or wire.surplus > 0
+            or any(claim.verdict is Verdict.UNSUPPORTED for claim in claims)
+        )
+        task = self.transcript.task
+        metric, about = f"opinion of {task.specialist.name}", f"{title.casefold()} {subject}"
         if claims:
-            subject = claims[0].subject
-        mark = fingerprint(
-            task.host,
-            claims[0].metric if claims else f"opinion of {task.specialist.name}",
-            subject if claims else f"{title.casefold()} {subject}",
-        )
+            metric, about, subject = _mark(claims[0])
+        mark = fingerprint(task.host, metric, about)
         return Finding(
             id=mark,
             fingerprint=mark,
             host=task.host,
             specialist=task.specialist.name,
-            # What a value justifies is for the rules to say, and they have said it by now: what
-            # a model adds is a note.
+            # How grave it is, the rules say once its values are measured again.
             severity=Severity.INFO,
+            said_severity=wire.severity,
             title=title,
             subject=subject,
             advice=plain(wire.advice).strip(),
@@ -166,75 +168,26 @@ class Reader:
             claims=claims,
             explanation=plain(wire.cause).strip(),
             source="model",
+            model=self.model,
         )
 
-    def _claim(self, place: str, text: str) -> Claim | None:
-        """The claim that a text makes, with what the evidence says of it; None and a problem
-        where it cannot be read."""
-        match = CLAIM.fullmatch(text)
-        if match is None:
-            form = "METRIC COMPARATOR VALUE @RESULT/POINTER"
-            return self._problem(place, f"{text[:100]!r} is not `{form}`")
-        evidence = cited(self.transcript, match["call"])
-        if evidence is None:
-            return self._problem(place, f"{match['call']} was never gathered")
-        reading = self._reading(place, match["metric"], evidence, match["pointer"] or "")
-        if reading is None:
-            return None
-        metric = measures()[match["metric"]]
-        unit = UNIT_SIGNS.get(match["unit"] or "", match["unit"]) or metric.unit
-        if unit != metric.unit:
-            return self._problem(place, f"{metric.name} is in {metric.unit}, not in {unit}")
-        said = match["number"] or match["quoted"] or match["word"]
-        value = _value(said, numeric=not metric.states)
-        if value is None:
-            return self._problem(place, f"{said!r} is no {metric.unit}")
-        sign = "==" if match["comparator"] == "=" else match["comparator"]
-        comparator = cast(Comparator, sign)
-        holds = compares(reading.value, comparator, value)
-        return Claim(
-            metric=metric.name,
-            subject=reading.subject,
-            comparator=comparator,
-            value=value,
-            unit=metric.unit,
-            observed=reading.value,
-            observed_at=evidence.started,
-            verdict=Verdict.UNVERIFIABLE if holds else Verdict.UNSUPPORTED,
-            evidence=(
-                EvidenceRef(
-                    call_id=evidence.call_id,
-                    pointer=reading.pointer,
-                    sha256=self._sha256(evidence),
-                ),
-            ),
-        )
+    def _read(self, place: str, said: object) -> Read | None:
+        """What a claim says; None, a problem and one more to count where it cannot be read."""
+        try:
+            return self._claims.read(said)
+        except ValueError as error:
+            self.rejected += 1
+            return self._problem(place, str(error))
 
-    def _reading(self, place: str, metric: str, evidence: Evidence, pointer: str) -> Reading | None:
-        """The rules' reading of a metric at a place in a result."""
-        if metric not in measures():
-            return self._problem(place, f"there is no metric {metric}")
-        known = list(self._known(metric, evidence))
-        for reading in known:
-            if reading.pointer == pointer:
-                return reading
-        where = ", ".join(reading.pointer for reading in known[:MOST_PROBLEMS])
-        return self._problem(
-            place,
-            f"{metric} does not stand at {pointer or 'the top'} of that result; "
-            + (f"it stands at {where}" if where else "that result does not tell it"),
-        )
-
-    def _known(self, metric: str, evidence: Evidence) -> Iterator[Reading]:
-        for rule, reading in self.rules.readings(evidence):
-            if rule.metric == metric:
-                yield reading
-
-    def _sha256(self, evidence: Evidence) -> str:
-        """An evidence's digest, taken once for all claims that cite it."""
-        if evidence.call_id not in self.digests:
-            self.digests[evidence.call_id] = evidence.sha256()
-        return self.digests[evidence.call_id]
+    def _held(
+        self, place: str, read: Read, subject: str, title: str, beside: Sequence[Read]
+    ) -> Claim:
+        """The claim, unsupported where the finding's words are about something else."""
+        doubt = self._claims.contradiction(read, subject, title, beside)
+        held = read.but(doubt) if doubt and not read.doubt else read
+        if held.doubt:
+            self._problem(place, held.doubt)
+        return held.claim
 
     def _problem(self, place: str, said: str) -> None:
         self.problems.append(f"{place}: {plain_line(said, 300)}")
@@ -246,17 +199,45 @@ class Reader:
         return NotSeen(tool=NO_TOOL, reason=text)
 
 
-def _value(text: str, *, numeric: bool) -> JsonScalar | None:
-    """A number, or a word for a metric of words; None where it is neither, nor finite."""
-    if not numeric:
-        return text
-    try:
-        number = float(text.replace(",", ""))
-    except ValueError:
-        return None
-    if not math.isfinite(number):
-        return None
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+def _mark(claim: Claim) -> tuple[str, str, str]:
+    """What a finding with this claim is known by, metric and subject, and what it is about."""
+    if not claim.host:
+        return claim.metric, claim.subject, claim.subject
+    about = f"{claim.host}: {claim.subject}" if claim.subject else claim.host
+    return f"{claim.host}:{claim.metric}", claim.subject, about
+
+
+def _bounded(found: dict[str, Any]) -> tuple[dict[str, Any], int, str]:
+    """An answer with as many findings and claims as are read, the number of claims that are not,
+    and what to say of that. Nothing dear is done before this."""
+    given = found.get("findings")
+    if not isinstance(given, list):
+        return found, 0, ""
+    findings = cast("list[object]", given)
+    kept: list[object] = []
+    room, surplus = MOST_CLAIMS, 0
+    for one in findings:
+        finding = cast(dict[str, Any], one) if isinstance(one, dict) else {}
+        rows = _listed(finding.get("claims"))
+        taken = min(len(rows), MOST_CLAIMS_EACH, room) if len(kept) < MOST_FINDINGS else 0
+        room, surplus = room - taken, surplus + len(rows) - taken
+        if len(kept) < MOST_FINDINGS and (taken or not rows):
+            cut: object = {**finding, "claims": rows[:taken], "surplus": len(rows) - taken}
+            kept.append(cut if finding else cast(object, one))
+    bounded = {**found, "findings": kept}
+    if surplus:
+        told = f"{MOST_CLAIMS_EACH} claims of a finding and {MOST_CLAIMS} in all are read"
+        return bounded, surplus, f"{told}: {surplus:,} were not"
+    if len(kept) < len(findings):
+        return bounded, 0, f"{MOST_FINDINGS} findings are read: there are {len(findings):,}"
+    return bounded, 0, ""
+
+
+def _listed(claims: object) -> list[object]:
+    """The claims of a finding; some models write one without a list around it."""
+    if isinstance(claims, list):
+        return cast("list[object]", claims)
+    return [] if claims is None else [claims]
 
 
 def _told(error: ValidationError) -> str:

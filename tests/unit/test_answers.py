@@ -75,7 +75,7 @@ def test_a_model_raises_notes_whatever_severity_it_writes() -> None:
         ("cpu.busy_percent != 97 @c1/busy_percent", False),
         ("cpu.busy_percent >= 90 @c2/busy_percent", False),
         ("cpu.busy_percent <= 12 @c2/busy_percent", True),
-        ("cpu.busy_percent < 1,200 @c2/busy_percent", True),
+        ("cpu.busy_percent < 20 @c2/busy_percent", True),
     ],
 )
 def test_a_claim_is_held_against_what_the_evidence_says(claim: str, holds: bool) -> None:
@@ -134,9 +134,9 @@ def test_after_it_was_told_an_unresolved_claim_marks_its_finding_instead() -> No
         ('{"findings": [{}]}', "findings.0.title: Field required"),
         ({"findings": "none"}, "findings: Input should be a valid list"),
         ({"findings": [{"title": "t", "severity": "awful"}]}, "findings.0.severity"),
-        ({"findings": [{"title": "t"}] * 51}, "findings: List should have at most 50"),
-        (claiming("x" * 801), "findings.0.claims.0: String should have at most 800"),
-        (claiming(*["x"] * 21), "findings.0.claims: List should have at most 20"),
+        ({"findings": [{"title": "t"}] * 51}, "50 findings are read: there are 51"),
+        (claiming("x" * 801), "is not `METRIC COMPARATOR"),
+        (claiming(*["x"] * 21), "20 claims of a finding and 100 in all are read: 1 were not"),
     ],
 )
 def test_what_is_no_answer_goes_back_with_the_reason(text: object, why: str) -> None:

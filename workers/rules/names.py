@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 SUFFIXES = "service|socket|timer|mount|target|path|scope|slice"
 
@@ -71,6 +72,7 @@ class Named:
     name: str
 
 
+@lru_cache(maxsize=4_096)
 def precise(text: str) -> tuple[Named, ...]:
     """Every name in a text that looks precise, in order. A pid is written `pid N`."""
     return tuple(_named(match.lastgroup or "", match[0]) for match in PRECISE.finditer(text))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 from workers.rules.names import GENERIC, VAGUE, Named, is_named, precise
 from workers.rules.rule import Reading
@@ -37,6 +37,7 @@ SITE = re.compile(r"https?://[^/?#]+/?")
 WORD = re.compile(r"[a-z0-9][\w.:@/+-]*")
 
 
+@lru_cache(maxsize=4_096)
 def names_of(subject: str) -> frozenset[str]:
     """The precise names in a reading's subject; none where it is made of plain words.
 
@@ -122,27 +123,35 @@ def contradicts(
     return next((name for name in sorted(foreign) if _says(said, name, prose=True)), "")
 
 
-@dataclass(frozen=True)
+@lru_cache(maxsize=4_096)
+def _names(subject: str, key: str) -> tuple[frozenset[str], tuple[Named, ...], frozenset[str]]:
+    """All names of a subject, those that look precise, and those that are words like any other."""
+    names = names_of(subject) | ({key} if is_named(key) else frozenset[str]())
+    told = tuple(one for name in sorted(names) for one in precise(name))
+    hosts = {_host(one.name) for one in told if one.kind == "address"}
+    return names, told, frozenset(name for name in names | hosts if not precise(name))
+
+
+@dataclass(frozen=True, slots=True)
 class _Subject:
     """A reading, and what it is called."""
 
     reading: Reading
 
-    @cached_property
+    @property
     def names(self) -> frozenset[str]:
         """All its precise names, its key among them."""
-        return names_of(self.reading.subject) | {key for key in [self.reading.key] if is_named(key)}
+        return _names(self.reading.subject, self.reading.key)[0]
 
-    @cached_property
+    @property
     def told(self) -> tuple[Named, ...]:
         """Those of its names that look precise in any text."""
-        return tuple(one for name in sorted(self.names) for one in precise(name))
+        return _names(self.reading.subject, self.reading.key)[1]
 
-    @cached_property
+    @property
     def bare(self) -> frozenset[str]:
         """Those of its names that are words like any other, the host of a port among them."""
-        hosts = {_host(one.name) for one in self.told if one.kind == "address"}
-        return frozenset(name for name in self.names | hosts if not precise(name))
+        return _names(self.reading.subject, self.reading.key)[2]
 
     def is_called(self, said: Named) -> bool:
         """Whether a precise name is one of this subject."""
@@ -230,6 +239,8 @@ def _says(text: str, name: str, *, prose: bool) -> bool:
     Args:
         prose: Whether a name that is a word of the language too must be marked as a name.
     """
+    if name.casefold() not in text.casefold():
+        return False
     folded, word = text.casefold(), re.escape(name.casefold())
     whole = rf"(?<![\w./-]){word}(?![\w/-]|\.\w)"
     if not prose or (name.casefold() not in GENERIC and len(name) > 2):
