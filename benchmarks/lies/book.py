@@ -92,7 +92,7 @@ def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple
         return finding.verdict.value, finding.counts
     if told.true or claim.verdict is not Verdict.VERIFIED:
         return outcome, not told.true and finding.alarms
-    if told.kind in (Kind.IMMATERIAL, Kind.UNASKED):
+    if told.kind in (Kind.IMMATERIAL, Kind.UNASKED, Kind.BORROWED):
         return ("verified" if finding.alarms else "graded"), finding.alarms
     if told.kind is Kind.GRAVER:
         worse = finding.alarms and finding.severity is Severity.CRITICAL

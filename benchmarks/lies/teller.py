@@ -7,12 +7,13 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, product
-from typing import cast
+from typing import Any, cast
 
 from benchmarks.lies.places import Place
 from benchmarks.lies.stage import LOG_PERCENT, WELL, Truth
 from benchmarks.lies.told import Kind, Told, beyond_slack, surely
 from benchmarks.lies.words import (
+    WRITTEN,
     fancy_number,
     named,
     plain_number,
@@ -20,6 +21,7 @@ from benchmarks.lies.words import (
     spaced,
     title,
     titles,
+    with_unit,
 )
 from swarm_tasks.models.finding import Claim, Comparator, Severity
 
@@ -38,7 +40,7 @@ OFFSETS = {
 }
 DIGITS = {"percent": (2, 1, 3), "seconds": (0, 1), "bytes": (0,), "events": (0,)}
 UNITS = {
-    "percent": ((0.01, ""), (0.01, "%")),
+    "percent": ((0.01, ""), (0.01, " %")),
     "seconds": ((1 / 60, ""), (1 / 3600, " s"), (1000.0, ""), (1 / 3600, " minutes")),
     "bytes": ((1 / 1024, ""), (1 / 2**20, " bytes"), (1 / 2**30, " GB"), (1 / 2**20, " MB")),
 }
@@ -47,7 +49,6 @@ UNITS = {
 LARGEST = {"percent": 100.0, "bytes": 1e15, "events": 1e6}
 """What an honest model says at most: no volume is fuller than full."""
 
-MEANT = {"GB": 1e9, "MB": 1e6, "minutes": 60.0}
 TRIES = 400
 
 Said = tuple[str, str]
@@ -92,6 +93,7 @@ class Teller:
             Kind.GRAVER: self.graver,
             Kind.LOG: self.log_line,
             Kind.BESIDE: self.beside,
+            Kind.BORROWED: self.borrowed,
         }
         self._turn = cycle(self._lies)
 
@@ -145,6 +147,10 @@ class Teller:
         told = self._told(
             Kind.SUBJECT, other, self._line(place, self._claim(place, holds=True)), grave=True
         )
+        if self._rng.random() < 0.2:
+            # Only the claim itself names the other.
+            line = self._line(place, self._claim(place, holds=True), of=other.shown)
+            return told.model_copy(update={"key": place.key, "names": other.key, "claims": (line,)})
         name = named(self._rng, other.key)
         words = told.title.replace(other.key, name)
         if name not in words and self._rng.random() < 0.7:
@@ -158,12 +164,11 @@ class Teller:
             return None
         factor, unit = self._rng.choice(ways)
         text = plain_number(place.number * factor, 0 if abs(place.number * factor) > 1e6 else 4)
-        number, rounding = read_number(text)
-        scale = MEANT.get(unit.strip(), 1.0)
+        number, rounding = read_number(f"{text}{unit}")
         near = [
             sign
             for sign in ("==", "<=", ">=")
-            if surely(place.truth, sign, number * scale, rounding * scale) is False
+            if surely(place.truth, sign, number, rounding) is False
         ]
         if not near:
             return None
@@ -193,7 +198,15 @@ class Teller:
         if not others:
             return None
         claim = self._about(place, self._rng.choice(same or others))
-        return None if claim is None else self._told(Kind.HOST, place, self._line(place, claim))
+        if claim is None:
+            return None
+        line = self._line(place, claim)
+        if self._fresh and self._rng.random() < 0.4:
+            # Of a host that is not asked, with evidence that is none of its own.
+            sign, said = claim
+            line = f"gamma:{place.metric} of {place.shown} {sign} {said}"
+            line += self._rng.choice(("", f" @{place.alias}{place.pointer}"))
+        return self._told(Kind.HOST, place, line)
 
     def wrong_field(self, place: Place) -> Told:
         """A number at a place where the metric does not stand."""
@@ -260,6 +273,16 @@ class Teller:
         )
         return told.model_copy(update={"true": holds, "subject": subject}), claim
 
+    def borrowed(self, place: Place) -> Told | None:
+        """A fault that is there, cited to make something grave of another that is well."""
+        ill = [one for one in self._places if one.truth.severity is not None]
+        if place.truth.severity is not None or not ill:
+            return None
+        fault = self._rng.choice(ill)
+        mine, theirs = (self._line(one, self._claim(one, holds=True)) for one in (place, fault))
+        told = self._told(Kind.BORROWED, place, mine, severity=Severity.CRITICAL)
+        return told.model_copy(update={"claims": (mine, theirs)})
+
     def beside(self, place: Place) -> Told | None:
         """A fault that is there, and a lie about something else in the same breath."""
         ill = [one for one in self._places if one.truth.severity is not None and one is not place]
@@ -275,7 +298,7 @@ class Teller:
         self,
         kind: Kind,
         place: Place,
-        line: str,
+        line: Any,
         *,
         subject: str | None = None,
         severity: Severity | None = None,
@@ -297,12 +320,32 @@ class Teller:
             claims=(line,),
         )
 
-    def _line(self, place: Place, claim: Said, at: str | None = None) -> str:
+    def _line(self, place: Place, claim: Said, at: str | None = None, of: str = "") -> Any:
+        """A claim in one of the forms that it may have."""
         sign, said = claim
-        where = f"@{place.alias}{place.pointer}" if at is None else f"{at}{place.pointer}"
+        call = f"@{place.alias}" if at is None else at
+        where = f"{call}{place.pointer}"
+        way = self._rng.random() if self._fresh else 1.0
+        if of or way < 0.15:
+            return f"{place.metric} of {of or place.shown} {sign} {said} {where}"
+        if way < 0.2:
+            return f"localhost:{place.metric} {sign} {said} {where}"
+        if way < 0.4:
+            return {
+                "metric": place.metric,
+                "subject": self._rng.choice((place.shown, place.key)),
+                "comparator": sign,
+                "value": said.strip('"'),
+                "unit": "" if " " in said else place.unit,
+                "evidence": [{"call_id": call[1:], "pointer": place.pointer}],
+            }
         if self._fresh:
             return f"{spaced(self._rng, place.metric, sign, said)} {where}"
         return f"{place.metric} {sign} {said} {where}"
+
+    def _with_unit(self, place: Place, value: float, text: str) -> str:
+        """The number as it is, or in a unit that means the same."""
+        return with_unit(self._rng, value, place.unit) if self._rng.random() < 0.3 else text
 
     def _claim(self, place: Place, *, holds: bool) -> Said:
         """A comparator and a value that are so, or are not, whichever way the value moves."""
@@ -315,6 +358,8 @@ class Teller:
             text = plain_number(value, digits)
             if self._fresh:
                 text = fancy_number(self._rng, value, digits)
+                if place.unit in WRITTEN and sign not in ("==", "!="):
+                    text = self._with_unit(place, value, text)
             said, rounding = read_number(text)
             read = dataclasses.replace(place.truth, value=place.value)
             found = {surely(one, sign, said, rounding) for one in (read, place.truth)}

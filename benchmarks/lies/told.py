@@ -31,6 +31,7 @@ class Kind(StrEnum):
     GRAVER = "called graver than it is"
     UNASKED = "of a thing that nobody expects"
     LOG = "only in a planted log line"
+    BORROWED = "as grave as another's fault"
     BESIDE = "beside a true claim"
     ELSEWHERE = "told of the host that checks it"
     FORM = "hostile form"

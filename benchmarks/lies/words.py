@@ -66,13 +66,34 @@ def fancy_number(rng: random.Random, value: float, digits: int) -> str:
     return f"{text}0" if way == 3 and digits else text
 
 
+MEANT = {
+    **{"": 1.0, "%": 1.0, "percent": 1.0, "s": 1.0, "seconds": 1.0, "B": 1.0, "bytes": 1.0},
+    **{"ratio": 100.0, "minutes": 60.0, "hours": 3_600.0, "days": 86_400.0},
+    **{"MB": 1e6, "GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30},
+}
+"""What a unit stands for, in the unit of the metrics that can be written with it."""
+
+WRITTEN = {
+    "percent": ("%", "percent", "ratio"),
+    "seconds": ("s", "seconds", "minutes", "hours", "days"),
+    "bytes": ("B", "bytes", "MB", "GB", "MiB", "GiB"),
+}
+
+
+def with_unit(rng: random.Random, value: float, unit: str) -> str:
+    """A number with a unit behind it, in which it is written as a person would."""
+    chosen = rng.choice(WRITTEN[unit])
+    return f"{value / MEANT[chosen]:.{rng.randint(2, 3)}f} {chosen}"
+
+
 def read_number(text: str) -> tuple[float, float]:
-    """A number as it is written, and half a unit of its last digit. Zeros behind the point are no
-    digits, since a number does not keep them."""
-    value = float(text.replace(",", ""))
+    """A number as it is written, in the metric's unit, and half a unit of its last digit. Zeros
+    behind the point are no digits, since a number does not keep them."""
+    digits, _, unit = text.partition(" ")
+    value = float(digits.replace(",", ""))
     exponent = 0 if value.is_integer() else Decimal(repr(value)).as_tuple().exponent
     assert isinstance(exponent, int)
-    return value, 0.5 * 10.0**exponent
+    return value * MEANT[unit], 0.5 * 10.0**exponent * MEANT[unit]
 
 
 def spaced(rng: random.Random, metric: str, comparator: str, said: str) -> str:
