@@ -246,12 +246,13 @@ def _print_ruled_out(page: Page, report: Report) -> None:
 
 
 def _print_plan(page: Page, report: Report) -> None:
-    """How a model broke the job into its parts."""
+    """How a model broke the job into its parts, and what is to be noted of any plan."""
     plan = report.job.plan
-    if plan is None or plan.by != "model":
+    if plan is None or (plan.by != "model" and not plan.notes):
         return
     page.gap()
-    page.say(("Planned by a model", "bold"), (f"  {words.one_line(plan.why)}", "dim"))
+    by = "Planned by a model" if plan.by == "model" else "The default plan"
+    page.say((by, "bold"), (f"  {words.one_line(plan.why)}", "dim"))
     for line in plan.lines:
         where = words.names_text(tuple(map(words.one_line, line.hosts)), 4)
         page.say(

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
+
+from rich.console import Console
+
 from orchestrator.belief import Belief, believed
 from orchestrator.briefing import task_text
 from orchestrator.plan import default_parts, host_tasks, select_specialists
+from orchestrator.render.console import print_report
+from orchestrator.render.html import render_html
 from orchestrator.scope import Scope
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.charge import Tier
-from swarm_tasks.models.job import Job
+from swarm_tasks.models.job import Job, Plan
 from swarm_tasks.models.policy import Policy
 from swarm_tasks.models.report import Doubt
 from swarm_tasks.models.tally import Tally
 from swarm_tasks.specialists import shipped_specialists
+from tests.support import reports
 from tests.support.hosts import view
 
 STORAGE, NETWORK = select_specialists(("storage", "network"), shipped_specialists())
@@ -83,3 +90,19 @@ def test_the_part_s_task_says_whose_model_thinks() -> None:
     tasks = host_tasks(job, parts, Policy(), 0.0, raised={"storage"})
     assert [task.tier for task in tasks] == [Tier.ORCHESTRATOR, Tier.WORKER]
     assert "tier" not in tasks[1].model_dump(mode="json", exclude_defaults=True)
+
+
+def test_the_report_tells_whose_model_thinks_where_no_model_planned() -> None:
+    notes = believed("small", "big", [doubt("small", "storage")]).notes(("storage",))
+    report = reports.complete()
+    told = report.job.model_copy(update={"plan": Plan(why="no question was asked", notes=notes)})
+    console = Console(file=io.StringIO(), width=300, force_terminal=False)
+    print_report(report.model_copy(update={"job": told}), console, verbose=True)
+    assert isinstance(console.file, io.StringIO)
+    assert "The default plan  no question was asked" in console.file.getvalue()
+    assert notes[0] in " ".join(console.file.getvalue().split())
+    assert "the orchestrator&#39;s model big" in render_html(
+        report.model_copy(update={"job": told})
+    )
+    quiet = report.job.model_copy(update={"plan": Plan(why="no question was asked")})
+    assert "Plan</dt>" not in render_html(report.model_copy(update={"job": quiet}))
