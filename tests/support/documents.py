@@ -13,7 +13,9 @@ from typing import Any
 
 from swarm_tasks.measures import Measure, measures
 from swarm_tasks.models.job import Specialist
+from swarm_tasks.models.policy import Checks
 from swarm_tasks.specialists import shipped_specialists
+from tests.support import samples
 from workers.tools.book import rulebook, toolbook
 from workers.tools.spec import Tool
 
@@ -167,6 +169,35 @@ def state_table(_: str = "") -> str:
     )
 
 
+def probe_table(_: str = "") -> str:
+    """How each metric is measured again, and by how much that may differ."""
+
+    def ways(one: Measure) -> Iterable[str]:
+        for rule in rulebook():
+            for reading in samples.readings(rule) if rule.metric == one.name else ():
+                given = rule.again(reading.subject, Checks())
+                if given is not None:
+                    names = _listed(given)
+                    yield f"`{rule.tool}`" + (f" with {names}" if names else "")
+
+    def may_differ(one: Measure) -> str:
+        share = f"{one.tolerance_percent:g} %" if one.tolerance_percent else ""
+        by = f"{one.tolerance:g} {one.unit}" if one.tolerance else ""
+        return " or ".join(filter(None, (by, share))) or NEVER
+
+    def gone(one: Measure) -> str:
+        rules = [rule for rule in rulebook() if rule.metric == one.name]
+        return "recovered" if any(rule.absent_is_well for rule in rules) else "not to be seen"
+
+    return _table(
+        ("Metric", "Measured again with", "May differ by", "No longer shown means"),
+        (
+            [f"`{one.name}`", ", ".join(dict.fromkeys(ways(one))), may_differ(one), gone(one)]
+            for one in measures().values()
+        ),
+    )
+
+
 def argument(name: str, schema: Mapping[str, Any], *, needed: bool) -> str:
     """One argument of a tool with its default and bounds: `lines` = 200, 1 to 10000."""
     choices: list[dict[str, Any]] = schema.get("anyOf", [dict(schema)])
@@ -249,6 +280,7 @@ def short_tool_table(_: str = "") -> str:
 TABLES: dict[str, Callable[[str], str]] = {
     "graded-metrics": graded_table,
     "state-metrics": state_table,
+    "probes": probe_table,
     "tools": tool_tables,
     "tools-by-specialist": short_tool_table,
 }

@@ -36,5 +36,7 @@ RULES = (
         title="Container not well",
         advice="Read its log for the cause; remove it if it is not needed any more.",
         dig=its_log,
+        # A container that was removed does no harm any more.
+        absent_is_well=True,
     ),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
+from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
-from workers.rules.rule import Reading, Rule
+from workers.rules.rule import Reading, Rule, head_of
 from workers.tools.catalog.disks import DisksIo
 from workers.tools.catalog.raid import Arrays
 from workers.tools.catalog.smart import SmartDisk, SmartHealth
@@ -14,6 +16,12 @@ WELL = frozenset(
     {*("active", "online", "spare", "avail", "inuse"), *("journal", "replacement", "write-mostly")}
 )
 """What a member of a healthy array may be called."""
+
+AGAIN_SECONDS = 0.25
+"""How long to look at a disk for a second time: a check is to take no longer than it must."""
+
+OWN_DEVICE = re.compile(r"/dev/(?:[sh]d[a-z]+|nvme\d+|disk\d+)\Z")
+"""Disks that smartctl asks by their name alone; those behind a controller share one name."""
 
 
 def io_busy(answer: DisksIo) -> Iterable[Reading]:
@@ -86,6 +94,17 @@ def disks_below(reading: Reading) -> tuple[ToolCall, ...]:
     return (ToolCall(tool="smart_health", arguments={}),)
 
 
+def that_disk(subject: str) -> Mapping[str, JsonScalar] | None:
+    """That disk alone, for a shorter time."""
+    return {"device": subject, "window_seconds": AGAIN_SECONDS}
+
+
+def its_own_word(subject: str) -> Mapping[str, JsonScalar] | None:
+    """That disk alone where its name says which it is; else all of them."""
+    device = head_of(subject)
+    return {"device": device} if OWN_DEVICE.match(device) else {}
+
+
 RULES = (
     Rule(
         name="disk-io-busy",
@@ -95,6 +114,7 @@ RULES = (
         title="Disk busy all the time",
         advice="See which processes read and write; a high latency says that it is too much.",
         dig=by_io,
+        probe=that_disk,
     ),
     Rule(
         name="disk-io-queue",
@@ -104,6 +124,7 @@ RULES = (
         title="Requests pile up at a disk",
         advice="See which processes read and write, and whether the disk is healthy.",
         dig=by_io,
+        probe=that_disk,
     ),
     Rule(
         name="disk-smart",
@@ -112,6 +133,7 @@ RULES = (
         readings=smart,
         title="Disk not healthy by its own account",
         advice="Make sure of a backup and replace the disk.",
+        probe=its_own_word,
     ),
     Rule(
         name="raid-state",

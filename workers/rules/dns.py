@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
 from workers.rules.rule import Reading, Rule
-from workers.tools.catalog.dns import DnsCheck, ServerAnswer, default_type
+from workers.tools.catalog.dns import NO_RESOLVER, DnsCheck, ServerAnswer, default_type
+
+ASKING = " asking for "
+"""What stands between a resolver and its question in a subject."""
 
 
 def dns_answers(answer: DnsCheck) -> Iterable[Reading]:
@@ -16,7 +20,7 @@ def dns_answers(answer: DnsCheck) -> Iterable[Reading]:
     asked = answer.name if plain else f"{answer.name} {answer.type}"
     for index, server in enumerate(answer.servers):
         yield Reading(
-            subject=f"{server.server} asking for {asked}",
+            subject=f"{server.server}{ASKING}{asked}",
             value=server.state,
             pointer=f"/servers/{index}/state",
             detail=_detail(server),
@@ -34,6 +38,20 @@ def ping_resolver(reading: Reading) -> tuple[ToolCall, ...]:
     return (ToolCall(tool="ping", arguments={"host": reading.key}),) if reading.key else ()
 
 
+def that_resolver(subject: str) -> Mapping[str, JsonScalar] | None:
+    """The same question to the same resolver."""
+    server, asking, asked = subject.partition(ASKING)
+    if not asking:
+        return None
+    name, _, kind = asked.partition(" ")
+    given: dict[str, JsonScalar] = {"name": name}
+    if server != NO_RESOLVER:
+        given["server"] = server
+    if kind:
+        given["type"] = kind
+    return given
+
+
 RULES = (
     Rule(
         name="dns-answer",
@@ -43,5 +61,6 @@ RULES = (
         title="A resolver does not answer as it should",
         advice="Mend the resolver, or take it out of the host's configuration.",
         dig=ping_resolver,
+        probe=that_resolver,
     ),
 )

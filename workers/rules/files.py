@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from workers.rules.rule import Reading, Rule
+from workers.rules.rule import Reading, Rule, named
 from workers.tools.catalog.file_age import FileAge
 
 
@@ -32,6 +32,7 @@ RULES = (
         readings=presence,
         title="Expected file missing",
         advice="See why what writes these files did not run, or mend the path under checks.files.",
+        probe=named("glob"),
     ),
     Rule(
         name="file-age",
@@ -40,5 +41,6 @@ RULES = (
         readings=age,
         title="No fresh file",
         advice="See why what writes these files did not run, or did not finish.",
+        probe=named("glob"),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swarm_tasks.models.evidence import ToolCall
+from workers.rules.kernel import host_logs, in_window, same_window
 from workers.rules.rule import Reading, Rule
 from workers.tools.catalog.gpu import Gpus
 from workers.tools.catalog.hardware import Uptime
@@ -16,7 +17,7 @@ def xid_errors(answer: KernelEvents) -> Iterable[Reading]:
     """Errors that each GPU reported to the kernel. None is no news of a GPU: there may be none."""
     for index, one in enumerate(answer.xid_errors):
         yield Reading(
-            subject=f"GPU {one.gpu}",
+            subject=in_window(f"GPU {one.gpu}", answer),
             value=one.errors,
             pointer=f"/xid_errors/{index}/errors",
             detail=f"Xid {', '.join(str(code) for code in one.codes)}; last: {one.last_line}",
@@ -64,7 +65,7 @@ def the_gpus(reading: Reading) -> tuple[ToolCall, ...]:
 
 def before_the_boot(reading: Reading) -> tuple[ToolCall, ...]:
     """Look for what the kernel said before and after."""
-    return (ToolCall(tool="kernel_events", arguments={"since_minutes": 60}),)
+    return (ToolCall(tool="kernel_events"),)
 
 
 RULES = (
@@ -76,6 +77,10 @@ RULES = (
         title="GPU reported errors to the kernel",
         advice="Look the Xid code up in NVIDIA's list: some mean a program, others the hardware.",
         dig=the_gpus,
+        probe=same_window,
+        checks=host_logs,
+        decisive=("logs",),
+        absent_is_well=True,
     ),
     Rule(
         name="gpu-thermal",

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
+from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
+from swarm_tasks.models.policy import Checks
 from workers.rules.rule import Reading, Rule
-from workers.tools.catalog.kernel import KernelEvents
+from workers.tools.catalog.kernel import LOGS, USUAL_MINUTES, KernelEvents
+
+WINDOW = re.compile(r", in (?P<minutes>[1-9][0-9]{0,4}) min\Z")
+
+
+def in_window(subject: str, answer: KernelEvents) -> str:
+    """A subject that says over how long was counted, where that is not the usual time."""
+    minutes = answer.since_minutes
+    return subject if minutes == USUAL_MINUTES else f"{subject}, in {minutes} min"
 
 
 def oom_kills(answer: KernelEvents) -> Iterable[Reading]:
     """Each process that was killed for want of memory; one healthy reading where none was."""
+    lately = answer.since + timedelta(minutes=answer.since_minutes - USUAL_MINUTES)
     for index, kill in enumerate(answer.oom_kills):
         where = f" in {kill.memory_cgroup}" if kill.memory_cgroup else ""
         limit = "its control group's limit" if kill.wanting == "cgroup" else "the whole host"
+        name = f"{kill.process} (pid {kill.pid})"
         yield Reading(
-            subject=f"{kill.process} (pid {kill.pid})",
+            # One kill is one event, however far back somebody looked.
+            subject=name if kill.at >= lately else in_window(name, answer),
             value=kill.kills,
             pointer=f"/oom_kills/{index}/kills",
             detail=f"killed {kill.at:%H:%M:%S} UTC{where}; memory ran out for {limit}",
@@ -23,7 +38,9 @@ def oom_kills(answer: KernelEvents) -> Iterable[Reading]:
         )
     if not answer.oom_kills:
         yield Reading(
-            subject="processes killed", value=answer.oom_kills_total, pointer="/oom_kills_total"
+            subject=in_window("processes killed", answer),
+            value=answer.oom_kills_total,
+            pointer="/oom_kills_total",
         )
 
 
@@ -31,7 +48,7 @@ def ecc_uncorrectable(answer: KernelEvents) -> Iterable[Reading]:
     """Uncorrectable memory errors by where they happened."""
     for index, one in enumerate(answer.ecc):
         yield Reading(
-            subject=f"memory ({one.where})",
+            subject=in_window(f"memory ({one.where})", answer),
             value=one.uncorrectable,
             pointer=f"/ecc/{index}/uncorrectable",
             detail=one.last_line,
@@ -39,7 +56,7 @@ def ecc_uncorrectable(answer: KernelEvents) -> Iterable[Reading]:
         )
     if not answer.ecc:
         yield Reading(
-            subject="memory",
+            subject=in_window("memory", answer),
             value=answer.ecc_uncorrectable_total,
             pointer="/ecc_uncorrectable_total",
         )
@@ -49,13 +66,17 @@ def io_errors(answer: KernelEvents) -> Iterable[Reading]:
     """Errors about each disk or file system."""
     for index, one in enumerate(answer.io_errors):
         yield Reading(
-            subject=one.device,
+            subject=in_window(one.device, answer),
             value=one.errors,
             pointer=f"/io_errors/{index}/errors",
             detail=f"last: {one.last_line}",
         )
     if not answer.io_errors:
-        yield Reading(subject="disks", value=answer.io_errors_total, pointer="/io_errors_total")
+        yield Reading(
+            subject=in_window("disks", answer),
+            value=answer.io_errors_total,
+            pointer="/io_errors_total",
+        )
 
 
 def by_memory(reading: Reading) -> tuple[ToolCall, ...]:
@@ -71,6 +92,17 @@ def disks_themselves(reading: Reading) -> tuple[ToolCall, ...]:
     return (ToolCall(tool="smart_health"),)
 
 
+def same_window(subject: str) -> Mapping[str, JsonScalar] | None:
+    """As far back as the subject says."""
+    found = WINDOW.search(subject)
+    return {"since_minutes": int(found["minutes"])} if found else {}
+
+
+def host_logs(checks: Checks) -> Mapping[str, object]:
+    """The log files that the operator lists: anybody may write into another one."""
+    return {"logs": checks.logs[:LOGS]}
+
+
 RULES = (
     Rule(
         name="oom-kills",
@@ -80,6 +112,10 @@ RULES = (
         title="Process killed for want of memory",
         advice="Find what used the memory; give it a limit of its own, or the host more memory.",
         dig=by_memory,
+        probe=same_window,
+        checks=host_logs,
+        decisive=("logs",),
+        absent_is_well=True,
     ),
     Rule(
         name="ecc-uncorrectable",
@@ -88,6 +124,10 @@ RULES = (
         readings=ecc_uncorrectable,
         title="Memory fails beyond repair",
         advice="Move work away from this host and replace the module that the message names.",
+        probe=same_window,
+        checks=host_logs,
+        decisive=("logs",),
+        absent_is_well=True,
     ),
     Rule(
         name="kernel-io-errors",
@@ -97,5 +137,9 @@ RULES = (
         title="Disk errors in the kernel's log",
         advice="Check the disk, its cable and its backups before anything is written to it.",
         dig=disks_themselves,
+        probe=same_window,
+        checks=host_logs,
+        decisive=("logs",),
+        absent_is_well=True,
     ),
 )

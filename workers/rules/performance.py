@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
 from workers.rules.rule import Reading, Rule
 from workers.tools.catalog.memory import Memory, Swap
 from workers.tools.catalog.performance import Cpu, Load
+
+AGAIN_SECONDS = 0.25
+"""How long to look at the processors for a second time: a check is to take no longer than it
+must."""
 
 
 def cpu_busy(answer: Cpu) -> Iterable[Reading]:
@@ -107,6 +112,11 @@ def by_cpu_and_pressure(reading: Reading) -> tuple[ToolCall, ...]:
     return (*by_cpu(reading), ToolCall(tool="pressure", arguments={}))
 
 
+def a_moment(subject: str) -> Mapping[str, JsonScalar] | None:
+    """For a shorter time."""
+    return {"window_seconds": AGAIN_SECONDS}
+
+
 RULES = (
     Rule(
         name="cpu-busy",
@@ -116,6 +126,7 @@ RULES = (
         title="Processors nearly saturated",
         advice="See which processes use them; stop, limit or move what should not run here.",
         dig=by_cpu,
+        probe=a_moment,
     ),
     Rule(
         name="cpu-iowait",
@@ -125,6 +136,7 @@ RULES = (
         title="Processors wait for disks",
         advice="Look at the disks' utilisation and at what reads or writes so much.",
         dig=by_disk,
+        probe=a_moment,
     ),
     Rule(
         name="cpu-steal",
@@ -133,6 +145,7 @@ RULES = (
         readings=cpu_steal,
         title="The hypervisor gives away this machine's processor time",
         advice="Ask for a less crowded hypervisor or a larger share.",
+        probe=a_moment,
     ),
     Rule(
         name="load-per-core",

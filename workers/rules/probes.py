@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swarm_tasks.models.evidence import ToolCall
-from workers.rules.rule import Reading, Rule
+from workers.rules.rule import Reading, Rule, named
 from workers.tools.catalog.probes import Ping, TcpCheck
 
 
@@ -54,6 +54,7 @@ RULES = (
         title="Echo requests go unanswered",
         advice="Find out whether the host is down, or where on the way packets are lost.",
         dig=look_at_interfaces,
+        probe=named("host"),
     ),
     Rule(
         name="ping-rtt",
@@ -62,6 +63,7 @@ RULES = (
         readings=ping_rtt,
         title="Echo requests are answered slowly",
         advice="Look for a full or long way between the two hosts.",
+        probe=named("host"),
     ),
     Rule(
         name="tcp-answer",
@@ -71,5 +73,7 @@ RULES = (
         title="A port takes no connection",
         advice="Find out whether its service runs, and whether a firewall stands between.",
         dig=behind_port,
+        probe=named("target"),
+        decisive=("timeout_seconds",),
     ),
 )

@@ -8,7 +8,10 @@ from typing import Any
 
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
-from swarm_tasks.models.policy import Limits
+from swarm_tasks.models.policy import Checks, Limits
+
+Probe = Callable[[str], Mapping[str, JsonScalar] | None]
+"""From a reading's subject to the arguments of the tool that measure it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,36 @@ def whole_tool(subject: str) -> Mapping[str, JsonScalar] | None:
     return {}
 
 
+def named(argument: str) -> Probe:
+    """For tools that are told their subject as it is called, in `argument`."""
+
+    def probe(subject: str) -> Mapping[str, JsonScalar] | None:
+        return {argument: subject}
+
+    return probe
+
+
+def of_no_check(checks: Checks) -> Mapping[str, object]:
+    """For tools that need to know nothing of what the operator lists."""
+    return {}
+
+
+def head_of(subject: str) -> str:
+    """The name before the bracket at the end: `/var` of `/var (/dev/sda2, ext4)`.
+
+    Names may hold brackets of their own; those at the end are followed back to where they open.
+    Without such an end it is all of the subject.
+    """
+    if not subject.endswith(")"):
+        return subject
+    depth = 0
+    for at in range(len(subject) - 1, 0, -1):
+        depth += (subject[at] == ")") - (subject[at] == "(")
+        if depth == 0:
+            return subject[: at - 1] if subject[at - 1] == " " else subject
+    return subject
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How one metric is read from one tool's answer.
@@ -55,8 +88,12 @@ class Rule:
         dig: Calls worth making once a level is crossed, to show the cause.
         probe: The tool's arguments that measure a subject of this rule again, whoever measured it
             first and however; None where this tool cannot.
-        decisive: Arguments of the tool that decide what the metric means, such as since when
-            events are counted: what was measured with another value is another thing.
+        checks: More arguments for that, from what the operator lists, such as the log files to
+            look into. What a model chose for them does not count.
+        decisive: Arguments of the tool that decide what the metric means, such as how long to
+            wait for an answer: what was measured with another value is another thing.
+        absent_is_well: Whether a subject that a successful answer no longer shows has recovered,
+            as in a list of what failed. Where it is False, it merely cannot be seen any more.
     """
 
     name: str
@@ -66,5 +103,16 @@ class Rule:
     title: str
     advice: str
     dig: Callable[[Reading], tuple[ToolCall, ...]] = nothing_to_dig
-    probe: Callable[[str], Mapping[str, JsonScalar] | None] = whole_tool
+    probe: Probe = whole_tool
+    checks: Callable[[Checks], Mapping[str, object]] = of_no_check
     decisive: tuple[str, ...] = ()
+    absent_is_well: bool = False
+
+    def again(self, subject: str, checks: Checks) -> Mapping[str, object] | None:
+        """All arguments with which trusted code measures `subject`; None where this tool cannot.
+
+        Args:
+            checks: What the operator lists for this host.
+        """
+        given = self.probe(subject)
+        return None if given is None else {**given, **self.checks(checks)}

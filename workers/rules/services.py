@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
+from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
 from workers.rules.rule import Reading, Rule
+from workers.tools.catalog.launchd import VENDOR
 from workers.tools.catalog.restarts import ServiceRestarts
+from workers.tools.catalog.service_logs import UNIT_PATTERN
 from workers.tools.catalog.services import FailedServices, ServiceStatus
 
 
@@ -28,6 +32,12 @@ def expected_unit(answer: ServiceStatus) -> Iterable[Reading]:
     yield Reading(subject=answer.unit, value=answer.state.value, pointer="/state", detail=ending)
 
 
+def unit_state(answer: ServiceStatus) -> Iterable[Reading]:
+    """How the unit that was looked at does; on macOS none of the system's own."""
+    if not answer.unit.startswith(VENDOR):
+        yield Reading(subject=answer.unit, value=answer.state.value, pointer="/state")
+
+
 def recent_restarts(answer: ServiceRestarts) -> Iterable[Reading]:
     """Restarts of each unit in the window; none where nobody counted them."""
     for index, unit in enumerate(answer.units):
@@ -45,6 +55,16 @@ def its_log(reading: Reading) -> tuple[ToolCall, ...]:
     return (ToolCall(tool="service_logs", arguments={"unit": reading.subject, "lines": 100}),)
 
 
+def that_unit(subject: str) -> Mapping[str, JsonScalar] | None:
+    """The unit alone; None for a name such as `-.mount`, which the tool refuses."""
+    return {"name": subject} if re.match(UNIT_PATTERN, subject) else None
+
+
+def listed_again(subject: str) -> Mapping[str, JsonScalar] | None:
+    """Not by the list, which is bounded, where the unit can be asked about by itself."""
+    return {} if that_unit(subject) is None else None
+
+
 RULES = (
     Rule(
         name="service-failed",
@@ -54,6 +74,18 @@ RULES = (
         title="Service failed",
         advice="Read its log for the cause, mend that, and start it again.",
         dig=its_log,
+        probe=listed_again,
+        absent_is_well=True,
+    ),
+    Rule(
+        name="service-state",
+        tool="service",
+        metric="service.state",
+        readings=unit_state,
+        title="Service failed",
+        advice="Read its log for the cause, mend that, and start it again.",
+        dig=its_log,
+        probe=that_unit,
     ),
     Rule(
         name="service-expected",
@@ -63,6 +95,7 @@ RULES = (
         title="Service that must run does not",
         advice="Start it, or take it from checks.services if it is not needed any more.",
         dig=its_log,
+        probe=that_unit,
     ),
     Rule(
         name="service-restarts",
@@ -72,5 +105,7 @@ RULES = (
         title="Service restarts again and again",
         advice="Read its log for why it ends; each start only hides that.",
         dig=its_log,
+        # Units that were not restarted at all are left out.
+        absent_is_well=True,
     ),
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
 from swarm_tasks.models.policy import Limits
-from workers.rules.rule import Reading, Rule
+from workers.rules.rule import Reading, Rule, head_of
 from workers.tools.catalog.storage import DiskFillEta, DiskUsage, InodeUsage, InodeVolume, Volume
 
 LARGE_VOLUME_BYTES = 50_000_000_000
@@ -98,6 +99,12 @@ def largest_below(reading: Reading) -> tuple[ToolCall, ...]:
     return (ToolCall(tool="largest_paths", arguments={"mount": reading.key}),)
 
 
+def its_volume(subject: str) -> Mapping[str, JsonScalar] | None:
+    """That mount alone: without it, tools leave out bind mounts and what was not asked for."""
+    mount = head_of(subject)
+    return {"mount": mount} if mount.startswith("/") else {}
+
+
 RULES = (
     Rule(
         name="disk-used",
@@ -107,6 +114,7 @@ RULES = (
         title="Volume nearly full",
         advice="Free space or grow the volume; the largest paths are in the evidence.",
         dig=largest_below,
+        probe=its_volume,
     ),
     Rule(
         name="disk-free",
@@ -116,6 +124,7 @@ RULES = (
         title="Little space left on a large volume",
         advice="Free space or grow the volume; the largest paths are in the evidence.",
         dig=largest_below,
+        probe=its_volume,
     ),
     Rule(
         name="inodes-used",
@@ -124,6 +133,7 @@ RULES = (
         readings=inodes_used,
         title="Inodes nearly used up",
         advice="Look for a directory with very many small files and remove or archive them.",
+        probe=its_volume,
     ),
     Rule(
         name="disk-fill-eta",
@@ -133,5 +143,8 @@ RULES = (
         title="Volume will soon be full",
         advice="Find what grows and stop it, or free space before that time.",
         dig=largest_below,
+        probe=its_volume,
+        # The tool answered, and says that the volume grows no more.
+        absent_is_well=True,
     ),
 )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
+from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
 from workers.rules.probes import behind_port
-from workers.rules.rule import Reading, Rule
+from workers.rules.rule import Reading, Rule, head_of, named
 from workers.tools.catalog.certificates import CertFiles, Certificate
 from workers.tools.catalog.tls import TlsCert
 
 LONGEST_CHAIN = 8
 """A file with more certificates than this is a bundle of authorities, of which some are always
 old, and no chain."""
+
+
+MAGIC = re.compile(r"[*?\[]")
 
 
 def expires(certificate: Certificate) -> str:
@@ -65,6 +70,18 @@ def handshake_or_port(reading: Reading) -> tuple[ToolCall, ...]:
     return behind_port(reading)
 
 
+def that_file(subject: str) -> Mapping[str, JsonScalar] | None:
+    """The file itself: what is a wildcard elsewhere is part of its name."""
+    path = head_of(subject)
+    return {"glob": MAGIC.sub(r"[\g<0>]", path)} if path.startswith("/") else None
+
+
+def that_port(subject: str) -> Mapping[str, JsonScalar] | None:
+    """The port; None for the subject of another tool."""
+    target = head_of(subject)
+    return None if target.startswith("/") else {"target": target}
+
+
 RULES = (
     Rule(
         name="tls-file-expiry",
@@ -73,6 +90,7 @@ RULES = (
         readings=files_left,
         title="A certificate file runs out",
         advice="Renew the certificate, and have the services that use it read it anew.",
+        probe=that_file,
     ),
     Rule(
         name="tls-port-expiry",
@@ -81,6 +99,8 @@ RULES = (
         readings=endpoint_left,
         title="A port's certificate runs out",
         advice="Renew the certificate, and have the service read it anew.",
+        probe=that_port,
+        decisive=("timeout_seconds",),
     ),
     Rule(
         name="tls-answer",
@@ -90,5 +110,7 @@ RULES = (
         title="A port answers no TLS handshake",
         advice="Find out whether its service runs, and whether it speaks TLS on that port.",
         dig=handshake_or_port,
+        probe=named("target"),
+        decisive=("timeout_seconds",),
     ),
 )

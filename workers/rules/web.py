@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from swarm_tasks.models.evidence import ToolCall
-from workers.rules.rule import Reading, Rule
+from workers.rules.rule import Reading, Rule, named
 from workers.tools.catalog.probes import endpoint_name
 from workers.tools.catalog.web import HttpCheck
 
@@ -41,5 +41,7 @@ RULES = (
         title="A web address does not answer as it should",
         advice="Look at the service behind it and at its logs.",
         dig=behind_url,
+        probe=named("url"),
+        decisive=("timeout_seconds",),
     ),
 )

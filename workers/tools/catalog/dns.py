@@ -32,6 +32,9 @@ RESOLV_CONF = "/etc/resolv.conf"
 RESOLVED_UPSTREAMS = "/run/systemd/resolve/resolv.conf"
 RESOLVED_STUBS = frozenset({"127.0.0.53", "127.0.0.54"})
 
+NO_RESOLVER = "no resolver"
+"""What stands in place of a resolver where a machine has none."""
+
 LOCAL_DEFAULT = "127.0.0.1"
 """What the C library asks where resolv.conf names nobody (resolv.conf(5))."""
 
@@ -336,7 +339,7 @@ async def read_dns_check_macos(arguments: DnsArguments, access: Access) -> DnsCh
     if result.servers:
         return result
     nobody = ServerAnswer(
-        server="no resolver",
+        server=NO_RESOLVER,
         address="",
         port=53,
         state="error",

@@ -38,6 +38,11 @@ from workers.tools.spec import Arguments, Command, Result, Tool
 KEPT = 50
 """This many of each kind are listed; the totals count all of them."""
 
+USUAL_MINUTES = 30
+"""The window of Netdata's `oom_kill`, in which the metrics of the kernel's messages count."""
+
+LOGS = 8
+
 JOURNAL = Command(
     # Not `-k`: that shows this boot alone, and what went before a crash is what matters most.
     (
@@ -70,10 +75,10 @@ def one_or_more(value: Any) -> Any:
 class KernelArguments(Arguments):
     """How far to look back, and which log files to look into as well."""
 
-    since_minutes: int = Field(default=30, ge=1, le=10_080)
+    since_minutes: int = Field(default=USUAL_MINUTES, ge=1, le=10_080)
     logs: Annotated[tuple[LogPath, ...], BeforeValidator(one_or_more)] = Field(
         default=(),
-        max_length=8,
+        max_length=LOGS,
         description="Absolute paths below a log directory, such as /var/log/kern.log.",
     )
 

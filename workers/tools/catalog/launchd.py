@@ -10,6 +10,9 @@ from workers.tools.spec import Command
 
 LAUNCHCTL_LIST = Command(("launchctl", "list"))
 
+VENDOR = "com.apple."
+"""What the labels of the system's own jobs begin with."""
+
 ON_REQUEST = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """Signals by which a job is asked to end; that it did is no failure."""
 
@@ -37,7 +40,7 @@ class Job:
     @property
     def vendor(self) -> bool:
         """It is one of the system's own, which end with a code or a signal every day."""
-        return self.label.startswith("com.apple.")
+        return self.label.startswith(VENDOR)
 
 
 def parse_launchctl(text: str) -> list[Job]:

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 Sort = Literal["cpu", "memory", "io"]
 
-SAMPLE_SECONDS = 0.5
+MOST_SHOWN = 100
 NAME_LIMIT = 64
 PARENTS_LIMIT = 32
 HIGHEST_PID = 4_194_304
@@ -94,10 +94,11 @@ class ProcessDetail(Result):
 
 
 class TopArguments(Arguments):
-    """By what to sort, and how many to show."""
+    """By what to sort, how many to show, and how long to look, in seconds."""
 
     sort: Sort = "cpu"
-    n: int = Field(default=10, ge=1, le=100)
+    n: int = Field(default=10, ge=1, le=MOST_SHOWN)
+    window_seconds: float = Field(default=0.5, ge=0.1, le=5.0)
 
 
 class OnePid(Arguments):
@@ -189,10 +190,10 @@ def take_snapshots() -> dict[int, Snapshot]:
 
 
 async def read_top_processes(arguments: TopArguments, access: Access) -> TopProcesses:
-    """Who uses most, over half a second."""
+    """Who uses most, over the window."""
     note = "psutil.process_iter()"
     before, began = await access.call(note, take_snapshots), time.monotonic()
-    await asyncio.sleep(SAMPLE_SECONDS)
+    await asyncio.sleep(arguments.window_seconds)
     after, seconds = await access.call(note, take_snapshots), time.monotonic() - began
     if arguments.sort == "io" and all(one.read_bytes is None for one in after.values()):
         raise Unavailable(
