@@ -1,4 +1,4 @@
-"""The only sender of work: a chord for a job, one message for a tool."""
+"""The only sender of work: a chord for a job, one message for a tool or for claims to check."""
 
 from __future__ import annotations
 
@@ -62,6 +62,19 @@ def send_call(app: Celery, call: contracts.RemoteCall) -> None:
         args=(call.model_dump(mode="json"),),
         queue=routing.host_queue(call.host),
         ignore_result=True,
+    )
+
+
+def send_check(app: Celery, check: contracts.ClaimCheck) -> None:
+    """Ask one host to measure claims that others made about it."""
+    app.send_task(
+        contracts.CHECK,
+        args=(check.model_dump(mode="json"),),
+        queue=routing.host_queue(check.host),
+        ignore_result=True,
+        # What Flower shows of it, as with a part.
+        argsrepr=f"({len(check.claims)} claims of {check.job!r},)",
+        kwargsrepr="{}",
     )
 
 

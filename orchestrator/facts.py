@@ -1,7 +1,7 @@
 """What a model may speak of: measured values by placeholder, and names. Pure.
 
-Only what counts is here. A claim that was refuted, that went stale or that its evidence does not
-say has no placeholder, and its numbers are no measurements.
+Only facts are here. What could not be measured again, a claim that was refuted, that went stale or
+that its evidence does not say has no placeholder, and its numbers are no measurements.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from orchestrator.render import tally
 from orchestrator.render.claims import claim_digits, reading_of
+from orchestrator.render.honesty import OTHERS, WRONG
 from orchestrator.render.names import has_digit, names_in
 from orchestrator.render.numbers import Facts, Settled, settle
 from orchestrator.render.quantities import Measurements
@@ -38,7 +40,7 @@ def facts_of_report(report: Report, parts: Iterable[HostReport]) -> Facts:
     Args:
         parts: For the names of what was measured and is well.
     """
-    standing = [finding for finding in report.findings if finding.counts]
+    standing = tally.standing(report.findings)
     values = dict(_counts_of(report, standing))
     measured: list[tuple[JsonScalar | None, str]] = []
     for finding in standing:
@@ -69,6 +71,9 @@ def _counts_of(report: Report, standing: Sequence[Finding]) -> Iterator[tuple[st
     severities = Counter(finding.severity.value for finding in standing)
     for name in ("critical", "warning", "info"):
         yield f"n.{name}", f"{severities[name]:,}"
+    yield "n.claims", f"{report.claims.made:,}"
+    for name in (*WRONG, *OTHERS):
+        yield f"n.{name}", f"{getattr(report.claims, name):,}"
     for one in (*report.patterns, *report.causes):
         yield f"{one.id}.hosts", f"{len(one.hosts):,}"
     for pattern in report.patterns:

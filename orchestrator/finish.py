@@ -1,17 +1,21 @@
-"""Ends a job whose parts are all closed: its report is made, told in words, and stored."""
+"""Ends a job whose parts are all closed: what other hosts have to measure is asked, the report is
+made, told in words, and stored."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import redis
 from pydantic import ValidationError
 
 from orchestrator.across.readings import Peers
+from orchestrator.checks import Checks, without_asking
+from orchestrator.joining import Known
 from orchestrator.prose import Purse, tell, wants_words
+from orchestrator.settle import Settled, tallies_of
 from orchestrator.synthesis import Circumstances, bare_report, synthesize
 from orchestrator.told import Told, with_words
 from swarm_tasks.config import Settings
@@ -19,19 +23,35 @@ from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.job import BrainChoice
 from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
+from swarm_tasks.store.acks import Acks
 from swarm_tasks.store.ledger import JobRecord, Ledger
 from swarm_tasks.store.presence import Presence
+from swarm_tasks.store.trust import TrustRecord
 
 CLOSING_SECONDS = 0.5
 """Of a job's time, what is kept to close it after a model was asked for words."""
 
 
-def finish(ledger: Ledger, presence: Presence, job: str, settings: Settings | None = None) -> None:
+DISTRUST_PERCENT = 10.0
+"""As the settings have it, for who knows no settings."""
+
+
+def finish(
+    ledger: Ledger,
+    presence: Presence,
+    job: str,
+    settings: Settings | None = None,
+    checks: Checks | None = None,
+    distrust_percent: float = DISTRUST_PERCENT,
+) -> None:
     """Make a job's report and close it; nothing if it is closed already.
 
     Args:
         settings: Whose model writes the summary, where the job wants one. None asks no model: so
             does a keeper, which ends a job because nobody else did in time.
+        checks: The way to the hosts; None asks none of them to measure what others say of it.
+        distrust_percent: The share of checked claims of a model that may be wrong; the settings'
+            own where they are given.
 
     Raises:
         JobError: Some of its parts are not closed.
@@ -42,8 +62,9 @@ def finish(ledger: Ledger, presence: Presence, job: str, settings: Settings | No
         return
     with no_cycles_sought():
         parts = _read(ledger, record)
+    store = Store(ledger, presence, settings.distrust_percent if settings else distrust_percent)
     try:
-        report = _joined(ledger, presence, record, parts, settings)
+        report = _joined(store, record, parts, settings, checks)
     except redis.RedisError:
         raise
     except Exception as error:  # noqa: BLE001 - nothing that hosts answer may keep a job open
@@ -53,7 +74,45 @@ def finish(ledger: Ledger, presence: Presence, job: str, settings: Settings | No
             around = replace(around, charges=ledger.job_charges(job))
         reason = f"the answers could not be joined ({type(error).__name__})"
         report = bare_report(record.job, parts, around, reason)
-    ledger.close_job(report)
+    if ledger.close_job(report):
+        # Only whoever closed it: a job's claims are counted once.
+        with store.forgiving("what became of its claims is not on record", job):
+            TrustRecord(ledger.client).count(report.tallies)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What the store knows beside the parts' reports."""
+
+    ledger: Ledger
+    presence: Presence
+    distrust_percent: float
+
+    def known(self, job: str, parts: Sequence[HostReport]) -> Known:
+        """What is acknowledged, and which of the models that thought here are doubted."""
+        known = Known()
+        with self.forgiving("nothing counts as acknowledged", job):
+            known = replace(known, acknowledged=Acks(self.ledger.client).standing())
+        used = {
+            (one.model, one.specialist) for part in parts for one in tallies_of(part) if one.model
+        }
+        if used:
+            with self.forgiving("no model is doubted", job):
+                record = TrustRecord(self.ledger.client)
+                known = replace(known, doubts=record.doubts(used, self.distrust_percent))
+        return known
+
+    @contextmanager
+    def forgiving(self, without: str, job: str) -> Generator[None]:
+        """Let an error of the store cost no report.
+
+        Args:
+            without: What the report then goes without.
+        """
+        try:
+            yield
+        except redis.RedisError as error:
+            logger("control").warning("job %s: %s: %s", job, without, error)
 
 
 def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
@@ -94,28 +153,40 @@ def _first(error: ValueError) -> str:
 
 
 def _joined(
-    ledger: Ledger,
-    presence: Presence,
+    store: Store,
     record: JobRecord,
     parts: Sequence[HostReport],
     settings: Settings | None,
+    checks: Checks | None,
 ) -> Report:
     """The report, in a model's words where the job wants any."""
-    around = _circumstances(ledger, presence, record)
+    ledger = store.ledger
+    if checks is None:
+        settled = without_asking(parts, "no host could be asked to measure it")
+    else:
+        settled = checks.settle(record, parts, CLOSING_SECONDS)
+    parts = settled.parts
+    known = store.known(record.job.id, parts)
+    if ledger.cancelled((record.job.id,)):
+        record = ledger.record(record.job.id)
+    around = _circumstances(store, record, settled, known)
     with no_cycles_sought():
         report = synthesize(record.job, parts, around)
     if wants_words(record.job, report):
         told = _told(ledger, record, report, parts, settings)
         if ledger.cancelled((record.job.id,)):
             record = ledger.record(record.job.id)
-            report = synthesize(record.job, parts, _circumstances(ledger, presence, record))
+            report = synthesize(record.job, parts, _circumstances(store, record, settled, known))
         elif told is not None:
             report = with_words(report, record.job, told, now_utc())
     return report
 
 
-def _circumstances(ledger: Ledger, presence: Presence, record: JobRecord) -> Circumstances:
+def _circumstances(
+    store: Store, record: JobRecord, settled: Settled, known: Known
+) -> Circumstances:
     """What is known beside the parts' reports."""
+    presence = store.presence
     asked = set(record.job.hosts)
     facts = {
         view.host: view.facts
@@ -131,7 +202,10 @@ def _circumstances(ledger: Ledger, presence: Presence, record: JobRecord) -> Cir
             roles={host: one.role for host, one in facts.items() if one.role},
             platforms={host: one.platform for host, one in facts.items()},
         ),
-        charges=ledger.job_charges(record.job.id),
+        charges=store.ledger.job_charges(record.job.id),
+        known=known,
+        measured=settled.evidence,
+        anew=settled.anew,
     )
 
 

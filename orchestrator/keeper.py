@@ -12,7 +12,8 @@ import redis
 from celery import Celery
 
 from orchestrator import dispatch
-from orchestrator.finish import finish
+from orchestrator.checks import CHECK_SECONDS, QUICK_SECONDS, Checks
+from orchestrator.finish import DISTRUST_PERCENT, finish
 from orchestrator.prose import PROSE_SECONDS
 from swarm_tasks.app import settings_of
 from swarm_tasks.config import Settings
@@ -50,14 +51,23 @@ class Keeper:
         app: To count a part towards its chord.
         ledger: Where jobs stand.
         presence: Who is there.
-        words_seconds: How long the chord's body may wait for a model's words beside its work.
+        words_seconds: How long the chord's body may wait for a model's words beside its work, and
+            with that for hosts that check what others' models said of them; 0 without a model.
+        distrust_percent: The share of checked claims of a model that may be wrong.
     """
 
     def __init__(
-        self, app: Celery, ledger: Ledger, presence: Presence, words_seconds: float = 0.0
+        self,
+        app: Celery,
+        ledger: Ledger,
+        presence: Presence,
+        words_seconds: float = 0.0,
+        distrust_percent: float = DISTRUST_PERCENT,
     ) -> None:
         self._app = app
         self._words = words_seconds
+        self._distrust_percent = distrust_percent
+        self._checks = Checks(app, ledger, presence, QUICK_SECONDS)
         self._ledger = ledger
         self._presence = presence
         self._since = self._looked = time.monotonic()
@@ -99,13 +109,20 @@ class Keeper:
             self._end_at[job] = clock + self._grace_seconds(record)
         if clock > self._end_at[job]:
             logger("control").warning("job %s: the chord did not end it; ending it here", job)
-            finish(self._ledger, self._presence, job)
+            finish(
+                self._ledger,
+                self._presence,
+                job,
+                checks=self._checks,
+                distrust_percent=self._distrust_percent,
+            )
 
     def _grace_seconds(self, record: JobRecord) -> float:
         """How long from now the chord's body may take with a job whose parts are all closed."""
         words = 0.0
         if record.job.brain is not BrainChoice.RULES and record.cancelled_at is None:
-            words = min(self._words, max(record.deadline_at - self._ledger.now(), 0.0))
+            most = self._words + CHECK_SECONDS if self._words else 0.0
+            words = min(most, max(record.deadline_at - self._ledger.now(), 0.0))
         return CHORD_SECONDS + CHORD_SECONDS_A_PART * record.total + words
 
     def _close_the_lost(self, record: JobRecord, clock: float) -> None:
@@ -210,7 +227,11 @@ class ControlService:
         self.presence = Presence(client, settings.presence_ttl_seconds, settings.forget_seconds)
         words_seconds = min(PROSE_SECONDS, settings.model_timeout_seconds)
         self._keeper = Keeper(
-            app, self.ledger, self.presence, words_seconds if settings.has_model else 0.0
+            app,
+            self.ledger,
+            self.presence,
+            words_seconds if settings.has_model else 0.0,
+            settings.distrust_percent,
         )
         self._instance = secrets.token_hex(6)
         self._name = settings.host

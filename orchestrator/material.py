@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.render.claims import observed_text
 from orchestrator.render.coverage import blind_spots, ruled_out
+from orchestrator.render.honesty import OTHERS, WRONG, contradicted_text
 from orchestrator.render.numbers import Facts, bare
-from orchestrator.render.tally import opinions, standing
+from orchestrator.render.tally import opinions, standing, unsure
+from orchestrator.render.verdicts import unsure_text
 from orchestrator.render.words import names_text, one_line, shorten
 from swarm_tasks.measures import measures
 from swarm_tasks.models.finding import Finding
@@ -44,7 +46,19 @@ def head_of(report: Report, facts: Facts) -> str:
     counts = "; ".join(
         f"{{n.{name}}} = {facts.values[f'n.{name}']} {said}" for name, said in COUNTS.items()
     )
-    return f"Question: {question}\nCounts: {counts}"
+    made = report.claims.made
+    claims = f"\nClaims of agents: {_claims(facts)}" if made else ""
+    return f"Question: {question}\nCounts: {counts}{claims}"
+
+
+def _claims(facts: Facts) -> str:
+    """What became of claims, those first that were never so."""
+    told = (
+        f"{{n.{name}}} = {facts.values[f'n.{name}']} {name}"
+        for name in (*WRONG, *OTHERS)
+        if facts.values[f"n.{name}"] != "0"
+    )
+    return f"{{n.claims}} = {facts.values['n.claims']} were made: {'; '.join(told)}"
 
 
 def lines_of(report: Report, facts: Facts) -> tuple[str, ...]:
@@ -53,6 +67,9 @@ def lines_of(report: Report, facts: Facts) -> tuple[str, ...]:
         *_absent(report),
         *_causes(report),
         *_findings(report, facts),
+        *_unsure(report),
+        *_contradictions(report),
+        *_doubts(report),
         *_answers(report),
         *_outliers(report, facts),
         *_opinions(report),
@@ -151,6 +168,35 @@ def _outliers(report: Report, facts: Facts) -> Iterator[str]:
             f"{{{one.id}.value}} = {value}, while the median of {{{one.id}.peers}} "
             f"{said_by_host(one.group)} is {{{one.id}.median}} = {median}"
         )
+
+
+def _unsure(report: Report) -> Iterator[str]:
+    """What the rules measured once: without its numbers, which are no facts."""
+    for finding in unsure(report.findings):
+        what = said_by_host(f"{finding.title}, {finding.subject}")
+        yield (
+            f"{finding.id}, {finding.severity}, measured once and not again, so no fact: "
+            f"{finding.host}, {finding.specialist}: {what}: {said_by_host(unsure_text(finding))}"
+        )
+
+
+def _contradictions(report: Report) -> Iterator[str]:
+    for one in report.contradictions:
+        standing_ones = [
+            finding.id
+            for finding in report.findings
+            if finding.id in one.findings and finding.counts
+        ]
+        settled = "measured anew" if one.value is not None else "nothing could be measured any more"
+        stands = f"; what stands is {', '.join(standing_ones)}" if standing_ones else ""
+        what = said_by_host(contradicted_text(one))
+        yield f"agents contradicted each other on {one.host}, {what}: {settled}{stands}"
+
+
+def _doubts(report: Report) -> Iterator[str]:
+    for doubt in report.doubts:
+        name = said_by_host(doubt.tally.model)
+        yield f"doubted: {name} as {doubt.tally.specialist}, whose claims were wrong too often"
 
 
 def _opinions(report: Report) -> Iterator[str]:

@@ -11,6 +11,7 @@ from celery import Celery
 
 from orchestrator import dispatch
 from orchestrator.belief import belief_in
+from orchestrator.checks import CHECK_SECONDS, QUICK_SECONDS, Checks
 from orchestrator.finish import finish
 from orchestrator.keeper import Keeper, dark_report
 from orchestrator.plan import host_tasks, select_hosts, select_specialists
@@ -194,7 +195,7 @@ class Fleet:
             UnknownName: There is no such job.
         """
         self.ledger.record(job)
-        keeper = Keeper(self.app, self.ledger, self.presence)
+        keeper = self._keeper()
         last, looked = "0", time.monotonic()
         while True:
             for identifier, event in read_events(self.client, job, last, PATIENCE_SECONDS):
@@ -209,6 +210,11 @@ class Fleet:
                 return
             if not self.presence.controls():
                 keeper.look_after(job)
+
+    def _keeper(self) -> Keeper:
+        """What does here what control would do."""
+        percent = self.settings.distrust_percent
+        return Keeper(self.app, self.ledger, self.presence, distrust_percent=percent)
 
     def wait(self, job: str) -> Report:
         """The report of a job, as soon as there is one.
@@ -249,14 +255,16 @@ class Fleet:
         if not self.ledger.cancel(job):
             return False
         dispatch.stop_agents(self.app, job, self.ledger.record(job).job.hosts)
-        keeper = Keeper(self.app, self.ledger, self.presence)
+        keeper = self._keeper()
         keeper.look_after(job)
         return True
 
     def finish(self, job: str) -> None:
         """Make and store the report of a job whose parts are all closed, in words of the model of
         these settings where the job wants any."""
-        finish(self.ledger, self.presence, job, self.settings)
+        seconds = CHECK_SECONDS if self.settings.has_model else QUICK_SECONDS
+        checks = Checks(self.app, self.ledger, self.presence, seconds)
+        finish(self.ledger, self.presence, job, self.settings, checks)
 
     def hosts(self) -> tuple[HostView, ...]:
         """Every host of the fleet, by name."""

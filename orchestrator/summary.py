@@ -6,14 +6,30 @@ from collections import Counter
 from collections.abc import Sequence
 
 from orchestrator.across.look import Across
+from orchestrator.render import tally
+from orchestrator.render.honesty import doubt_text, honesty_text
 from swarm_tasks.models.finding import Finding, Severity
-from swarm_tasks.models.report import Coverage
+from swarm_tasks.models.report import Coverage, Doubt
+from swarm_tasks.models.tally import Tally
+
+NO_CLAIMS = Tally()
 
 
 def summary_of(
-    coverage: Coverage, findings: Sequence[Finding], across: Across, *, cancelled: bool
+    coverage: Coverage,
+    findings: Sequence[Finding],
+    across: Across,
+    *,
+    cancelled: bool,
+    claims: Tally = NO_CLAIMS,
+    doubts: Sequence[Doubt] = (),
 ) -> str:
-    """What a person wants to hear first, in a few sentences."""
+    """What a person wants to hear first, in a few sentences.
+
+    Args:
+        claims: What became of all claims.
+        doubts: Models whose claims were wrong too often of late.
+    """
     asked, answered = len(coverage.asked), len(coverage.answered)
     said = [f"{answered} of {_count(asked, 'host')} answered."]
     if cancelled:
@@ -21,7 +37,9 @@ def summary_of(
     for word, hosts in (("dark", coverage.dark), ("failed", coverage.failed)):
         if hosts:
             said.append(f"{word.capitalize()}: {_listed(hosts)}.")
-    standing = [finding for finding in findings if finding.counts]
+    if told := honesty_text(claims):
+        said.append(f"{told}.")
+    standing = tally.standing(findings)
     if not standing:
         said.append("No findings." if coverage.whole else "No findings on those that answered.")
     else:
@@ -29,9 +47,14 @@ def summary_of(
     if across.causes:
         cause = across.causes[0]
         said.append(f"{cause.title}: {cause.why}.")
-    gone = sum(1 for finding in findings if not finding.verdict.counts)
-    if gone:
-        said.append(f"{_count(gone, 'finding')} did not hold when measured again.")
+    if unsure := tally.grave(tally.unsure(findings)):
+        first = _first(unsure[0], across)
+        said.append(f"{_count(len(unsure), 'finding')} could not be measured again: {first}.")
+    if known := tally.acknowledged(findings):
+        said.append(f"Acknowledged: {_count(len(known), 'finding')}.")
+    if gone := tally.withdrawn(findings):
+        said.append(f"{_count(len(gone), 'finding')} did not hold when measured again.")
+    said += [f"{doubt_text(doubt)}." for doubt in doubts]
     return " ".join(said)
 
 

@@ -10,11 +10,14 @@ from typing import Literal
 from orchestrator.across.look import look_across
 from orchestrator.across.readings import Peers, readings_of
 from orchestrator.across.scene import Scene
+from orchestrator.contradict import Place, contradictions, disputes
 from orchestrator.facts import all_settled
+from orchestrator.joining import Known, bounded, joined
+from orchestrator.render.tally import standing
+from orchestrator.settle import tallies_of
 from orchestrator.summary import summary_of
 from swarm_tasks.models.charge import Charge, summed
 from swarm_tasks.models.evidence import Evidence
-from swarm_tasks.models.finding import Finding
 from swarm_tasks.models.job import BrainChoice, Job
 from swarm_tasks.models.report import (
     Coverage,
@@ -28,10 +31,7 @@ from swarm_tasks.models.report import (
     Report,
     Usage,
 )
-
-UNCITED_BYTES = 4 << 20
-"""How much evidence that no finding rests on is carried in a report, as JSON. What is over stays
-listed without its data: a report on a thousand hosts must still open."""
+from swarm_tasks.models.tally import by_source, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,9 @@ class Circumstances:
         platforms: How each host describes its system.
         peers: Who is compared with whom.
         charges: What the job as a whole took of a model, beside its parts.
+        known: What control knows of findings.
+        measured: What hosts measured for others, beside their parts.
+        anew: The claims that were measured because of a contradiction.
     """
 
     finished: datetime
@@ -51,6 +54,9 @@ class Circumstances:
     platforms: Mapping[str, str] | None = None
     peers: Peers = field(default_factory=Peers)
     charges: tuple[Charge, ...] = ()
+    known: Known = field(default_factory=Known)
+    measured: tuple[Evidence, ...] = ()
+    anew: frozenset[Place] = field(default_factory=frozenset[Place])
 
 
 def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> Report:
@@ -60,10 +66,12 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
         _host_line(host, group, job, around) for host, group in _by_host(job, parts).items()
     )
     coverage = _coverage(job, hosts)
-    findings = _findings(parts)
+    disputed = disputes(parts)
+    named = joined(parts, around.known, {said.place[:2] for one in disputed for said in one.said})
+    findings = tuple(named.values())
     across = look_across(
         Scene(
-            findings=[finding for finding in findings if finding.counts],
+            findings=standing(findings),
             parts=parts,
             readings=readings_of(parts),
             peers=around.peers,
@@ -73,7 +81,10 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
     )
     degraded = tuple(_degraded(job, parts))
     charges = summed((*(one for part in parts for one in part.charges), *around.charges))
-    usage = total((*(line.usage for line in hosts), Usage.of(around.charges)))
+    tallies = by_source(one for part in parts for one in tallies_of(part))
+    claims = together(tallies)
+    checks = Usage(tool_calls=len(around.measured))
+    usage = total((*(line.usage for line in hosts), Usage.of(around.charges), checks))
     wall = (around.finished - job.created).total_seconds()
     return Report(
         job=JobLine(
@@ -91,8 +102,15 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
         coverage=coverage,
         hosts=hosts,
         findings=findings,
-        evidence=_bounded(parts, findings),
-        summary=summary_of(coverage, findings, across, cancelled=around.cancelled),
+        evidence=bounded(parts, findings, around.measured),
+        summary=summary_of(
+            coverage,
+            findings,
+            across,
+            cancelled=around.cancelled,
+            claims=claims,
+            doubts=around.known.doubts,
+        ),
         usage=usage.model_copy(update={"wall_seconds": wall}),
         patterns=across.patterns,
         causes=across.causes,
@@ -101,6 +119,10 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
         charges=charges,
         degraded=degraded,
         prose_removed=removed,
+        claims=claims,
+        tallies=tallies,
+        contradictions=contradictions(disputed, named, around.anew),
+        doubts=around.known.doubts,
     )
 
 
@@ -284,47 +306,3 @@ def _status(coverage: Coverage) -> JobStatus:
     if coverage.whole:
         return JobStatus.COMPLETE
     return JobStatus.PARTIAL if coverage.answered else JobStatus.FAILED
-
-
-def _findings(parts: Sequence[HostReport]) -> tuple[Finding, ...]:
-    """All findings, gravest first, numbered in that order; a host's same trouble once."""
-    found: dict[str, Finding] = {}
-    for part in parts:
-        for finding in part.findings:
-            seen = found.get(finding.fingerprint)
-            if seen is None or finding.severity.rank < seen.severity.rank:
-                found[finding.fingerprint] = finding
-    ordered = sorted(
-        found.values(),
-        key=lambda one: (
-            not one.verdict.counts,
-            not one.counts,
-            one.severity.rank,
-            one.host,
-            one.title,
-            one.subject,
-        ),
-    )
-    return tuple(
-        finding.model_copy(update={"id": f"f{number}"}) for number, finding in enumerate(ordered, 1)
-    )
-
-
-def _bounded(parts: Sequence[HostReport], findings: Sequence[Finding]) -> tuple[Evidence, ...]:
-    """All evidence; what findings rest on whole, the rest while there is room."""
-    cited = {ref.call_id for one in findings for claim in one.claims for ref in claim.evidence}
-    cited |= {call for finding in findings for call in finding.related}
-    room = UNCITED_BYTES
-    kept: list[Evidence] = []
-    for part in parts:
-        for item in part.evidence:
-            if item.call_id not in cited:
-                size = len(str(item.data))
-                if size <= room:
-                    room -= size
-                else:
-                    item = item.model_copy(
-                        update={"data": None, "truncated": True, "reason": "left out for its size"}
-                    )
-            kept.append(item)
-    return tuple(kept)

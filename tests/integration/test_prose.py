@@ -49,8 +49,8 @@ SETTLED = (
 )
 ONE_LINE = says("Here {f1.1} is the state of a unit; 77 of them are ill.")
 BY_COUNTS = (
-    "2 of 2 hosts answered. 1 critical finding. First: trouble with disk on web1, "
-    "/var (/dev/sda2, ext4)."
+    "2 of 2 hosts answered. 2 claims: 1 verified, 1 stale. 1 critical finding. First: trouble "
+    "with disk on web1, /var (/dev/sda2, ext4)."
 )
 
 Finish = Callable[..., Report]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from orchestrator import synthesis
+from orchestrator import joining
 from orchestrator.synthesis import Circumstances, synthesize
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus
 from swarm_tasks.models.finding import Claim, EvidenceRef, Finding, Severity, Verdict, fingerprint
@@ -77,6 +77,7 @@ def finding(
         unit="percent",
         observed=91,
         observed_at=CREATED,
+        verdict=verdict,
         evidence=(EvidenceRef(call_id=cites, pointer="/x", sha256="0" * 64),) if cites else (),
     )
     return Finding(
@@ -212,7 +213,7 @@ def test_findings_stand_gravest_first_and_withdrawn_ones_last() -> None:
     )
     report = synthesize(job("alpha", "bravo"), [part("alpha", findings=found)], AROUND)
     assert subjects(report) == [
-        *("f1 bravo /a", "f2 alpha /c", "f3 bravo /b", "f4 alpha /z", "f5 alpha /gone")
+        *("f1 bravo /a", "f2 bravo /b", "f3 alpha /z", "f4 alpha /c", "f5 alpha /gone")
     ]
 
 
@@ -230,7 +231,7 @@ def test_the_same_trouble_seen_by_two_specialists_is_one_finding() -> None:
 def test_evidence_that_a_finding_rests_on_is_kept_whole_and_the_rest_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(synthesis, "UNCITED_BYTES", 1_000)
+    monkeypatch.setattr(joining, "UNCITED_BYTES", 1_000)
     told = finding("alpha", "/a", cites="cited", related=("related",))
     items = (
         *(evidence("first", 600), evidence("over", 600), evidence("small", 100)),
@@ -273,8 +274,8 @@ def test_the_gravest_finding_is_named_first() -> None:
         finding("alpha", "/d", Severity.CRITICAL, Verdict.REFUTED),
     )
     assert summary(part("alpha", findings=found), part("bravo")) == (
-        "2 of 2 hosts answered. 2 critical findings, 1 warning. First: volume nearly full on "
-        "alpha, /b. 1 finding did not hold when measured again."
+        "2 of 2 hosts answered. 4 claims: 1 refuted, 3 verified. 2 critical findings, 1 warning. "
+        "First: volume nearly full on alpha, /b. 1 finding did not hold when measured again."
     )
 
 
