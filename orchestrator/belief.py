@@ -59,7 +59,7 @@ def belief_in(
     record: TrustRecord, settings: Settings, brain: BrainChoice, specialists: Sequence[Specialist]
 ) -> Belief:
     """Which of these specialists' model is doubted, as far as these settings know the model."""
-    if brain is BrainChoice.RULES or not settings.has_model:
+    if brain is BrainChoice.RULES or not settings.has_model or settings.distrust_percent >= 100:
         return Belief()
     worker, other = settings.model_of(Tier.WORKER), settings.model_of(Tier.ORCHESTRATOR)
     pairs = [(model, one.name) for one in specialists for model in (worker, other)]

@@ -41,7 +41,7 @@ def print_diff(diff: Diff, console: Console | None = None) -> None:
         if found:
             page.gap()
         for one in found[:LISTED]:
-            _print_one(page, one)
+            _print_one(page, one, diff.new.id)
         if len(found) > LISTED:
             page.say((f"and {len(found) - LISTED:,} more", "dim"), indent=BODY)
 
@@ -60,7 +60,7 @@ def _word(change: Change) -> str:
     return change.value.replace("_", " ")
 
 
-def _print_one(page: Page, one: Difference) -> None:
+def _print_one(page: Page, one: Difference, job: str) -> None:
     side = one.new or one.old
     severity = side.severity if side else Severity.INFO
     label = (_word(one.change).upper(), STYLES[one.change])
@@ -69,6 +69,8 @@ def _print_one(page: Page, one: Difference) -> None:
         "  ",
         (one.host, "bold"),
         f"  {one_line(one.title)}  {one_line(one.subject)}",
+        # As `hostswarm ack` takes it.
+        (f"  {job}:{one.new.id}" if one.new else "", "dim"),
         indent=BODY,
         hang=2,
         label=label,

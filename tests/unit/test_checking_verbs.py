@@ -112,6 +112,7 @@ def test_a_difference_is_told_with_both_numbers_and_the_limit() -> None:
         "it is the same job twice\n"
         "\n"
         "WORSE      critical  db-1  Volume nearly full  /var/lib/postgresql (/dev/nvme1n1p1, xfs)\n"
+        "             k7m2q9xw4t:f1\n"
         "             warning → critical, 82 % → 97.25 % (limit ≥ 90 %)\n"
     ) in text
     same = printed(reports.complete(), reports.complete())
