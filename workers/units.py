@@ -61,6 +61,9 @@ CONVERTED: dict[str, tuple[dict[str, Fraction], Fraction]] = {
 one, and itself as a multiple of that."""
 
 NEVER_NEGATIVE = frozenset({"bytes", *_COUNTS})
+OF_ONE_CORE = frozenset({"process.cpu_percent"})
+"""Shares of one core: on several, they come to more than all."""
+
 CHANGES = re.compile(r"change|growth|grow|trend|delta")
 """What a metric of change is called: it may be negative, and more than all there is."""
 
@@ -127,7 +130,8 @@ def _within_reason(metric: Measure, number: float, said: str) -> None:
         raise ValueError(f"{said[:40]!r} is no {metric.unit}: nothing measures so much")
     if CHANGES.search(metric.name):
         return
-    if metric.unit == "percent" and not 0 <= number <= 100:
+    most = MOST if metric.name in OF_ONE_CORE else 100
+    if metric.unit == "percent" and not 0 <= number <= most:
         raise ValueError(f"{said[:40]!r} is no percent of anything: {metric.name} is from 0 to 100")
     if metric.unit in NEVER_NEGATIVE and number < 0:
         raise ValueError(f"{said[:40]!r} is no {metric.unit}: {metric.name} is never negative")

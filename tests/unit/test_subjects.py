@@ -28,6 +28,12 @@ LEAK = Reading("python3 (pid 4711)", 3, "/oom_kills/0/kills", key="python3")
 JAVA = Reading("java (pid 99)", 1, "/oom_kills/1/kills", key="java")
 KILLED = (LEAK, JAVA)
 
+SINCE = "since 2026-01-01T10:00:00Z"
+FIRST = Reading(f"pid 12 mysqld, {SINCE}", 150.0, "/processes/0/cpu_percent", key="mysqld")
+SECOND = Reading(f"pid 13 nginx, {SINCE}", 9.0, "/processes/1/cpu_percent", key="nginx")
+THIRD = Reading(f"pid 14 nginx, {SINCE}", 9.0, "/processes/2/cpu_percent", key="nginx")
+PROCESSES = (FIRST, SECOND, THIRD)
+
 PORT = Reading("db1:5432", "refused", "/state")
 NUMBER = Reading("10.0.0.5:5432", "ok", "/state")
 PORTS = (PORT, NUMBER)
@@ -110,6 +116,10 @@ def test_a_subject_s_precise_names_are_read_from_it(subject: str, names: set[str
         ("PID=99", KILLED, JAVA),
         ("pid 471", KILLED, None),
         ("java", KILLED, JAVA),
+        ("mysqld", PROCESSES, FIRST),
+        ("mysqld (pid 12)", PROCESSES, FIRST),
+        ("nginx", PROCESSES, None),
+        ("pid 14", PROCESSES, THIRD),
         ("db1:5432", PORTS, PORT),
         ("db1", PORTS, PORT),
         ("db1:5433", PORTS, None),
@@ -155,6 +165,8 @@ def test_words_mean_one_reading_or_none(
         ("web", SHOP, CONTAINERS, "web"),
         ("pid 99", LEAK, KILLED, "pid 99"),
         ("pid 1234", LEAK, KILLED, "pid 1234"),
+        ("mysqld (pid 13)", FIRST, PROCESSES, "pid 13"),
+        ("pid 14", SECOND, PROCESSES, "pid 14"),
         ("db1:5433", PORT, PORTS, "db1:5433"),
         ("10.0.0.6:5432", NUMBER, PORTS, "10.0.0.6:5432"),
         ("resolver 10.0.0.3", RESOLVERS[0], RESOLVERS, "10.0.0.3"),
@@ -192,6 +204,8 @@ def test_a_name_of_something_else_is_a_contradiction(
         ("container web from nginx:1.25", WEB, CONTAINERS),
         ("python3 (pid 4711)", LEAK, KILLED),
         ("python3", LEAK, KILLED),
+        ("mysqld, pid 12", FIRST, PROCESSES),
+        ("the nginx worker", SECOND, PROCESSES),
         ("db1", PORT, PORTS),
         ("db1:5432 (10.9.9.9:5432)", PORT, PORTS),
         ("10.9.9.9:5432", PORT, (PORT,)),
