@@ -63,15 +63,17 @@ class Role:
     Args:
         tasks: The module that registers its tasks.
         service: The module whose `make_service(app, settings)` gives its service.
+        pool: What runs the tasks, as Celery names a pool.
     """
 
     tasks: str
     service: str
+    pool: str = "threads"
 
 
 ROLES = {
-    "worker": Role(tasks="workers.tasks", service="workers.service"),
-    "control": Role(tasks="orchestrator.tasks", service="orchestrator.keeper"),
+    "worker": Role("workers.tasks", "workers.service", pool="workers.pool:AgentPool"),
+    "control": Role("orchestrator.tasks", "orchestrator.keeper"),
 }
 
 
@@ -99,6 +101,8 @@ def make_app(settings: Settings, roles: Sequence[str] = (), *, listens: bool = T
             "result_expires": settings.result_ttl_seconds,
             "broker_transport_options": _transport(settings, roles),
             "worker_concurrency": settings.agents,
+            # That of a host runs control's tasks as well.
+            "worker_pool": ROLES["worker" if "worker" in roles else "control"].pool,
             "include": [ROLES[role].tasks for role in roles],
             "beat_schedule_filename": str(settings.state_dir / "beat-schedule"),
         }
@@ -134,7 +138,6 @@ _WIRE: dict[str, object] = {
     "task_send_sent_event": False,
     "worker_send_task_events": False,
     "worker_prefetch_multiplier": 1,
-    "worker_pool": "threads",
     "worker_hijack_root_logger": True,
     "worker_redirect_stdouts": False,
     "worker_cancel_long_running_tasks_on_connection_loss": False,

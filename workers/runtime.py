@@ -1,7 +1,7 @@
 """One asyncio loop for all of a worker's agents, in a thread of its own.
 
-Celery's threads only wait; the agents live here as coroutines, so that a deadline, a cancel and a
-stop reach them at once and take their subprocesses along.
+Celery's threads begin and finish their parts; the agents live here as coroutines, so that a
+deadline, a cancel and a stop reach them at once and take their subprocesses along.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._running: dict[str, set[asyncio.Task[Any]]] = {}
+        self._running: dict[str, dict[Future[Any], asyncio.Task[Any]]] = {}
         # Re-entrant: a signal handler may need it while its own thread holds it.
         self._lock = threading.RLock()
         self._closed = False
@@ -42,7 +43,11 @@ class Runtime:
 
     def start(self, group: str, work: Coroutine[Any, Any, T]) -> Future[T | None]:
         """Begin a coroutine and do not wait for it. After `refuse` it is not begun."""
-        return asyncio.run_coroutine_threadsafe(self._supervise(group, work), self._loop)
+        future: Future[T | None] = Future()
+        # From here on only the coroutine's own end is the future's.
+        future.set_running_or_notify_cancel()
+        self._loop.call_soon_threadsafe(self._begin, group, work, future)
+        return future
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -59,10 +64,14 @@ class Runtime:
     def cancel(self, group: str) -> int:
         """Cancel all of a group; how many that was."""
         with self._lock:
-            tasks = tuple(self._running.get(group, ()))
+            tasks = tuple(self._running.get(group, {}).values())
         for task in tasks:
             self._loop.call_soon_threadsafe(task.cancel)
         return len(tasks)
+
+    def end(self, group: str, future: Future[Any]) -> None:
+        """Cancel one of a group, by what `start` returned; returns at once."""
+        self._loop.call_soon_threadsafe(self._end, group, future)
 
     def refuse(self) -> None:
         """Cancel whatever runs, and begin nothing more."""
@@ -87,21 +96,30 @@ class Runtime:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(CLOSE_SECONDS)
 
-    async def _supervise(self, group: str, work: Coroutine[Any, Any, T]) -> T | None:
-        task = asyncio.ensure_future(work)
+    def _begin(self, group: str, work: Coroutine[Any, Any, Any], future: Future[Any]) -> None:
+        task = self._loop.create_task(work)
         with self._lock:
             if self._closed:
                 task.cancel()
-            self._running.setdefault(group, set()).add(task)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            return None
-        finally:
-            with self._lock:
-                self._running[group].discard(task)
-                if not self._running[group]:
-                    del self._running[group]
+            self._running.setdefault(group, {})[future] = task
+        task.add_done_callback(partial(self._done, group, future))
+
+    def _end(self, group: str, future: Future[Any]) -> None:
+        task = self._running.get(group, {}).get(future)
+        if task is not None:
+            task.cancel()
+
+    def _done(self, group: str, future: Future[Any], task: asyncio.Task[Any]) -> None:
+        with self._lock:
+            del self._running[group][future]
+            if not self._running[group]:
+                del self._running[group]
+        if task.cancelled():
+            future.set_result(None)
+        elif (error := task.exception()) is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(task.result())
 
     def _turn(self) -> None:
         asyncio.set_event_loop(self._loop)

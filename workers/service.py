@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 import gc
-import random
-import re
 import resource
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Coroutine, Mapping
+from typing import Any, cast
 
 import redis
 from celery import Celery
-from pydantic import ValidationError
 
 from swarm_tasks.app import settings_of
 from swarm_tasks.config import Settings
 from swarm_tasks.contracts import RemoteCall
 from swarm_tasks.log import logger
-from swarm_tasks.models.base import HOST_PATTERN, NAME_PATTERN, now_utc
-from swarm_tasks.models.event import Event, EventKind
+from swarm_tasks.models.base import Frozen
 from swarm_tasks.models.evidence import ToolCall
-from swarm_tasks.models.job import JOB_ID_PATTERN, HostTask
-from swarm_tasks.models.report import HostReport, HostStatus, StopReason
 from swarm_tasks.store import keys
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
-from swarm_tasks.store.ledger import Claim, Ledger
+from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
+from workers.begun import Begun, at_hand
+from workers.errands import called
 from workers.facts import beat_now, gather_facts, os_name
 from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
-from workers.investigate import Attempt, Investigated, Investigator, evidence_of, failed_report
+from workers.investigate import Investigator
+from workers.part import Parts, Shelf
 from workers.runtime import Runtime
-from workers.saving import StepKeeper, StepWriter
+from workers.saving import StepWriter
 from workers.thinker import Thinker
 from workers.tools.access import this_machine
 from workers.tools.book import rulebook, toolbook
 from workers.tools.registry import Outcome
-
-MARGIN_SECONDS = 1.0
-"""An agent stops this long before the job's deadline, so that its report is still counted."""
 
 SAMPLED = ("disk_usage", "interfaces")
 """Tools whose answers the worker samples by itself, since growth needs a past."""
@@ -50,16 +43,11 @@ SAMPLED = ("disk_usage", "interfaces")
 TOOL_GROUP = "tool:"
 SAMPLE_GROUP = f"{TOOL_GROUP}sample"
 
-PATIENCE_SECONDS = 60.0
-"""How long a part that is done waits for a store that is away."""
-
 GARBAGE_THRESHOLD = 20_000
 """Objects made before the youngest generation is looked through; Python's own is 700."""
 
 FILES_BESIDE = 512
 FILES_PER_AGENT = 4
-
-T = TypeVar("T")
 
 ANSWER_SECONDS = 60
 """How long an answer waits for the one who asked."""
@@ -83,7 +71,6 @@ class HostService:
         self._events = EventWriter(self.client, settings.result_ttl_seconds)
         self._history = History(self.client, settings.host, settings.forget_seconds)
         self._runtime = Runtime()
-        self._leaving = False
         machine = this_machine(StoreHistory(self._history), settings.log_roots)
         self._registry = toolbook(settings.tool_modules)
         rules = rulebook(settings.tool_modules)
@@ -97,6 +84,14 @@ class HostService:
             thinker=self._thinker,
         )
         self.facts = gather_facts(settings.host, self._registry, machine, settings.role)
+        self._parts = Parts(
+            settings,
+            self.facts.instance,
+            Shelf(self.ledger, self._history, self._steps, self._events),
+            self._runtime,
+            self._investigator,
+            self._thinker,
+        )
         self._heart = Heartbeat(
             beat=self._beat,
             announce=lambda: self.presence.announce(self.facts),
@@ -114,7 +109,7 @@ class HostService:
 
     def stopping(self) -> None:
         """Stop the agents; their parts are closed as lost to this stop."""
-        self._leaving = True
+        self._parts.leaving = True
         self._runtime.refuse()
 
     def stopped(self) -> None:
@@ -135,146 +130,33 @@ class HostService:
         """Stop a job's agents on this host; how many there were."""
         return self._runtime.cancel(job)
 
-    def investigate(self, payload: Mapping[str, Any]) -> str:
-        """Run one part and close it in the ledger. Never raises for what the part brings.
+    def investigate(self, payload: Mapping[str, Any]) -> Begun[str]:
+        """Begin one part; it is closed in the ledger when it is finished."""
+        return self._parts.begin(payload)
 
-        Returns:
-            The part's name, which is all that travels back through Celery.
-        """
-        try:
-            task = HostTask.model_validate(payload)
-        except ValidationError as error:
-            return self._refuse(payload, error)
-        if task.host != self.settings.host:
-            return self._close_failed(task, None, f"was sent to {self.settings.host} by mistake")
-        claim = self._patiently(lambda: self.ledger.claim(task.job, task.part, self.facts.instance))
-        if claim is None:
-            return task.part
-        self._say(task, EventKind.PART_STARTED)
-        seconds = task.deadline_at - claim.now - MARGIN_SECONDS
-        if seconds <= 0:
-            return self._close_failed(task, claim, "began too late to finish by the deadline")
-        task = task.model_copy(update={"policy": task.policy.under(self.settings.policy)})
-        return self._run(task, claim, seconds)
-
-    def _run(self, task: HostTask, claim: Claim, seconds: float) -> str:
-        done: Investigated | None
-        try:
-            stood = self._patiently(self._history.raised)
-            attempt = self._patiently(lambda: self._attempt(task, claim))
-            done = self._runtime.run(
-                task.job, self._investigator.investigate(task, seconds, stood, attempt)
-            )
-        except Exception as error:  # noqa: BLE001 - a part never raises: whatever broke is told
-            logger("worker").exception("part %s of job %s broke", task.part, task.job)
-            return self._close_failed(task, claim, f"{type(error).__name__}: {error}")
-        if done is None and self._leaving:
-            return self._close_failed(task, claim, "its worker was stopped", StopReason.LOST)
-        if done is None:
-            return self._close_failed(task, claim, "was cancelled", StopReason.CANCELLED)
-        report = done.report
-        try:
-            closed = self._patiently(lambda: self.ledger.close_part(report, claim.attempt))
-        except ValueError as error:
-            logger("worker").exception("the report of %s cannot be written", task.part)
-            return self._close_failed(task, claim, f"its report cannot be written: {error}")
-        # Only what stood raised can be cleared: a host that is well has nothing to write.
-        cleared = done.cleared & stood.keys()
-        if closed and (done.raised or cleared):
-            self._patiently(lambda: self._history.remember(done.raised, cleared))
-        return task.part
-
-    def _attempt(self, task: HostTask, claim: Claim) -> Attempt:
-        """What this attempt begins with; the rules need nothing of it.
-
-        Only steps towards a model's answer are kept: a sweep takes a second, and is better fresh.
-        """
-        if not self._thinker.wanted(task):
-            return Attempt(number=claim.attempt)
-        steps = self.ledger.steps.load(task.job, task.part) if claim.attempt > 1 else ()
-        return Attempt(
-            number=claim.attempt,
-            steps=steps,
-            memory=StepKeeper(self._steps, task, claim.attempt, len(steps)),
-            images=self.ledger.images(task.job) if task.images else (),
-        )
-
-    def _patiently(self, action: Callable[[], T]) -> T:
-        """Do what needs the store, and again while it is away: work that is done must not be
-        lost because the store is being restarted.
-
-        Raises:
-            redis.RedisError: It stayed away for longer than `PATIENCE_SECONDS`.
-        """
-        end = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return action()
-            except (redis.ConnectionError, redis.TimeoutError) as error:
-                if time.monotonic() > end:
-                    raise
-                logger("worker").warning("the store is away, trying again: %s", error)
-                # Chance, so that a fleet does not come back all at once.
-                time.sleep(random.uniform(0.1, 1.0))  # noqa: S311
-
-    def call_tool(self, payload: Mapping[str, Any]) -> str:
-        """Run one tool for a person who waits; the evidence goes to the call's own key."""
+    def call_tool(self, payload: Mapping[str, Any]) -> Begun[str]:
+        """Begin to run one tool for a person who waits; the evidence goes to the call's own key."""
         call = RemoteCall.model_validate(payload)
         if self.ledger.now() > call.expires_at:
-            return call.call
-        asked = ToolCall(tool=call.tool, arguments=call.arguments)
-        outcome = self._runtime.run(f"{TOOL_GROUP}{call.call}", self._investigator.outcome(asked))
-        if outcome is not None:
-            evidence = evidence_of(outcome, call.call, self.settings.host, "operator")
-            key = keys.ANSWER.at(call=call.call)
-            pipe = self.client.pipeline(transaction=True)
-            pipe.rpush(key, evidence.model_dump_json())
-            pipe.expire(key, ANSWER_SECONDS)
-            pipe.execute()
-        return call.call
+            return at_hand(call.call)
+        return self._errand(call.call, called(self._investigator, call))
 
-    def _refuse(self, payload: Mapping[str, Any], error: ValidationError) -> str:
-        """Close a part whose task cannot be read, as far as it says which part it is."""
-        first = error.errors(include_url=False, include_input=False)[0]
-        reason = f"its task cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        logger("worker").error("a part was refused: %s", reason)
-        job, part = str(payload.get("job", "")), str(payload.get("part", ""))
-        host, _, rest = part.partition("/")
-        specialist = rest.partition("/")[0]
-        fits = ((JOB_ID_PATTERN, job), (HOST_PATTERN, host), (NAME_PATTERN, specialist))
-        if all(re.fullmatch(pattern, word) for pattern, word in fits):
-            report = HostReport(
-                job=job,
-                part=part,
-                host=host,
-                specialist=specialist,
-                status=HostStatus.FAILED,
-                stop=StopReason.ERROR,
-                reason=reason,
-            )
-            self.ledger.close_part(report, None)
-        return part
+    def _errand(self, call: str, work: Coroutine[Any, Any, Frozen]) -> Begun[str]:
+        """Begin what somebody waits for; the answer goes to the call's own key."""
+        group = f"{TOOL_GROUP}{call}"
+        future = self._runtime.start(group, work)
 
-    def _close_failed(
-        self,
-        task: HostTask,
-        claim: Claim | None,
-        reason: str,
-        stop: StopReason = StopReason.ERROR,
-    ) -> str:
-        report = failed_report(task, stop, reason)
-        self._patiently(lambda: self.ledger.close_part(report, claim.attempt if claim else None))
-        return task.part
+        def finish() -> str:
+            answer = future.result()
+            if answer is not None:
+                key = keys.ANSWER.at(call=call)
+                pipe = self.client.pipeline(transaction=True)
+                pipe.rpush(key, answer.model_dump_json())
+                pipe.expire(key, ANSWER_SECONDS)
+                pipe.execute()
+            return call
 
-    def _say(self, task: HostTask, kind: EventKind) -> None:
-        event = Event(
-            kind=kind,
-            at=now_utc(),
-            part=task.part,
-            host=task.host,
-            specialist=task.specialist.name,
-        )
-        self._events.emit(task.job, event)
+        return Begun(finish, future, lambda: self._runtime.end(group, future))
 
     def _beat(self) -> None:
         self.presence.beat(beat_now(self.facts, self._runtime.busy, self.settings.agents))

@@ -1,4 +1,4 @@
-"""The tasks of a host. Each hands its payload to the host's service."""
+"""The tasks of a host. Each hands its payload to the host's service, which begins the work."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from celery import current_app, shared_task
 from celery.worker.control import control_command
 
 from swarm_tasks import contracts
+from workers.begun import Begun, BegunTask
 from workers.service import service_of
 
 
-@shared_task(name=contracts.INVESTIGATE, ignore_result=True)
-def investigate(payload: dict[str, Any]) -> str:
+@shared_task(name=contracts.INVESTIGATE, base=BegunTask, ignore_result=True)
+def investigate(payload: dict[str, Any]) -> Begun[str]:
     """One specialist on this host: `HostTask` in, the part's name out."""
     return service_of(current_app).investigate(payload)
 
 
-@shared_task(name=contracts.TOOL, ignore_result=True, acks_late=False)
-def call_tool(payload: dict[str, Any]) -> str:
+@shared_task(name=contracts.TOOL, base=BegunTask, ignore_result=True, acks_late=False)
+def call_tool(payload: dict[str, Any]) -> Begun[str]:
     """One tool on this host for a person who waits: `RemoteCall` in, its id out."""
     return service_of(current_app).call_tool(payload)
 

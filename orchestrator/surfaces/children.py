@@ -25,7 +25,7 @@ def worker_argv(
     """A host's worker: named after the host, on its own queue and the shared one."""
     queues = (*routing.worker_queues(settings.host), *extra_queues)
     return [
-        *(*CELERY, "worker", "--pool", "threads", "--concurrency", str(settings.agents)),
+        *(*CELERY, "worker", "--concurrency", str(settings.agents)),
         *("--hostname", routing.worker_node(settings.host), "--queues", ",".join(queues)),
         *("--loglevel", level, *QUIET),
     ]
@@ -34,7 +34,7 @@ def worker_argv(
 def control_argv(settings: Settings, level: str = "INFO") -> list[str]:
     """The orchestrator: synthesis, requests of producers, and the keeper."""
     return [
-        *(*CELERY, "worker", "--pool", "threads", "--concurrency", "4"),
+        *(*CELERY, "worker", "--concurrency", "4"),
         *("--hostname", f"control@{settings.host}", "--queues", routing.CONTROL),
         *("--loglevel", level, *QUIET),
     ]
