@@ -21,9 +21,11 @@ LINE = re.compile(
     r"\s*(?P<comparator>>=|<=|==|!=|>|<|=|≥|≤)\s*"
     rf"(?:(?P<number>{NUMBER.pattern})\s*(?P<unit>%|[A-Za-zµ]{{1,20}})?"
     r"|\"(?P<quoted>[^\"]{1,80})\"|(?P<word>[A-Za-z][\w.-]{0,80}))"
-    rf"(?:\s*@\s*(?P<call>{ALIAS.pattern})(?P<pointer>[^\s\w]\S{{0,500}})?)?\s*",
-    re.DOTALL,
+    rf"(?:\s*@\s*(?P<call>{ALIAS.pattern})(?P<pointer>[^\s\w]\S{{0,500}})?)?\s*"
 )
+SECOND_CLAIM = re.compile(r"[<>≤≥]|\s(?:==?|!=)\s|@\s?c\d+/")
+"""What no subject has in it: then a line makes two claims at once."""
+
 VALUE = re.compile(rf"\s*(?P<number>{NUMBER.pattern})\s*(?P<unit>%|[A-Za-zµ]{{1,20}})?\s*")
 PLACE = re.compile(r"\s*@?\s*(?P<call>[^\s/]{1,200})(?P<pointer>/\S*)?\s*")
 FORM = "METRIC COMPARATOR VALUE @RESULT/POINTER"
@@ -84,7 +86,7 @@ def written(claim: object) -> Written:
 
 def _of_line(text: str) -> Written:
     match = LINE.fullmatch(text) if len(text) <= LONGEST else None
-    if match is None:
+    if match is None or SECOND_CLAIM.search(match["subject"] or ""):
         raise ValueError(f"{text[:100]!r} is not `{FORM}`")
     places = ()
     if match["call"]:
@@ -117,7 +119,8 @@ def _of_object(claim: Mapping[str, Any]) -> Written:
         subject=_text(claim, "subject", 300),
         comparator=COMPARATORS[sign],
         value=value,
-        unit=_text(claim, "unit", 40) or unit,
+        # What stands at the number is its unit, whatever unit the metric is said to have.
+        unit=unit or _text(claim, "unit", 40),
         places=tuple(_place(row) for row in rows),
     )
 
@@ -148,7 +151,8 @@ def _place(row: object) -> Place:
     if sha256 and not SHA256.fullmatch(sha256):
         raise ValueError(f"{sha256[:20]!r} is no SHA-256: that is 64 hexadecimal digits")
     call = _text(given, "call_id", 200) or _text(given, "call", 200)
-    return Place(call.removeprefix("@"), _pointer(_text(given, "pointer", 500)), sha256)
+    pointer = _text(given, "pointer", 500) or _text(given, "json_pointer", 500)
+    return Place(call.removeprefix("@"), _pointer(pointer), sha256)
 
 
 def _pointer(text: str) -> str:

@@ -160,10 +160,14 @@ def test_a_line_is_taken_apart_in_one_way(line: str, subject: str, value: str, u
             **{"metric": USED, "host": "alpha", "subject": "/var", "comparator": "=="},
             **{"value": 91.4, "unit": "%"},
             "evidence": [
-                {"call_id": DISKS.call_id, "pointer": ON_VAR[3:], "sha256": DISKS.sha256()}
+                {"call_id": DISKS.call_id, "json_pointer": ON_VAR[3:], "sha256": DISKS.sha256()}
             ],
         },
         {"metric": FREE, "comparator": "<=", "value": "15 GiB", "evidence": FREE_ON_VAR},
+        {
+            **{"metric": FREE, "comparator": "==", "value": "14GiB", "unit": "bytes"},
+            "evidence": FREE_ON_VAR,
+        },
         {
             **{"metric": "service.state", "comparator": "==", "value": "failed"},
             **{"call": "c2", "pointer": "/failed/0/state"},
@@ -241,6 +245,10 @@ def test_a_lie_is_caught_by_its_number_and_not_sent_back(claim: str) -> None:
         (f"web2:{USED} >= 90", "does not say of what: write `web2:disk.used_percent of SUBJECT`"),
         (f"web2:disk.happiness of /var >= 90 {ON_VAR}", "there is no metric"),
         ("web2 is down", "is not `METRIC"),
+        (f"{USED} <= 95 {ON_VAR} {USED} >= 90 {ON_VAR}", "is not `METRIC"),
+        (f"{USED} of /var <= 95 {ON_VAR} and {USED} >= 90 {ON_VAR}", "is not `METRIC"),
+        (f"{USED} of /var\n>= 95 or\n>= 90 {ON_VAR}", "is not `METRIC"),
+        (f"{USED} >= \uff19\uff10 {ON_VAR}", "is not `METRIC"),
         (7, "a claim is text of the form"),
         (None, "a claim is text of the form"),
         ([NOTHING], "a claim is text of the form"),
@@ -372,6 +380,39 @@ def test_ten_thousand_claims_are_counted_and_only_so_many_read() -> None:
         assert isinstance(taken, Answer)
         read = sum(len(one.claims) for one in taken.findings)
         assert (taken.rejected + read, read <= 100) == (10_000, True)
+        assert all(one.claims for one in taken.findings)
+
+
+def test_a_finding_of_which_claims_were_not_read_does_not_stand() -> None:
+    taken = reader(lenient=True).read(answer(*[f"{USED} >= 90 {ON_VAR}"] * 21), CHARGE)
+    assert isinstance(taken, Answer)
+    (found,) = taken.findings
+    assert (found.verdict, len(found.claims)) == (Verdict.UNSUPPORTED, 20)
+    assert {one.verdict for one in found.claims} == {Verdict.UNVERIFIABLE}
+
+
+def test_a_claim_with_several_pieces_of_evidence_is_borne_out_by_all() -> None:
+    later = evidence("later", "uptime", (UPTIME.data or {}) | {"uptime_seconds": 9000.0})
+    rules = RulesBrain(toolbook(), rulebook(), {})
+    seen = GATHERED.then(step(later))
+    for seconds, verdict in ((10_000, Verdict.UNVERIFIABLE), (6_000, Verdict.UNSUPPORTED)):
+        made = {
+            **{"metric": "uptime.seconds", "comparator": "<=", "value": seconds},
+            "evidence": ["@c3/uptime_seconds", "@c4/uptime_seconds"],
+        }
+        found = Reader(rules, seen, rules.review(seen)).read(answer(made), CHARGE)
+        assert isinstance(found, Answer)
+        assert found.findings[0].claims[0].verdict is verdict
+
+
+def test_what_no_machine_measures_is_no_measurement() -> None:
+    wild = evidence("wild", "uptime", (UPTIME.data or {}) | {"uptime_seconds": 1e200})
+    rules = RulesBrain(toolbook(), rulebook(), {})
+    seen = GATHERED.then(step(wild))
+    text = answer("uptime.seconds >= 5 @c4/uptime_seconds")
+    found = Reader(rules, seen, rules.review(GATHERED)).read(text, CHARGE)
+    assert isinstance(found, Unusable)
+    assert "is no measurement" in found.problem
 
 
 def test_a_claim_is_counted_once_however_often_its_answer_goes_back() -> None:
