@@ -54,7 +54,7 @@ SILENT = 3
 """Agents that claim nothing, to know what the others' claims cost."""
 
 SIZES = {
-    "full": Size(bare=40, ruled=6, changing=10, honest=6, lying=16, elsewhere=6, hostile=1),
+    "full": Size(bare=24, ruled=4, changing=6, honest=4, lying=10, elsewhere=4, hostile=1),
     "small": Size(bare=10, ruled=2, changing=3, honest=1, lying=4, elsewhere=2, hostile=2),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import mean, median, quantiles
 from typing import get_args
 
-from benchmarks.lies.told import Faults, Kind, Outcome, PartCost, Round, Row
+from benchmarks.lies.told import Kind, Outcome, PartCost, Round, Row
 from benchmarks.support import Figure
 
 WRONG: tuple[Outcome, ...] = ("refuted", "unsupported", "rejected")
@@ -141,20 +141,18 @@ def matrix(rounds: Sequence[Round]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def examples(rounds: Sequence[Round], most: int = 12) -> list[str]:
-    """The first lies that passed and true statements that were called wrong, with their seed."""
-    bad = [
-        f"seed {one.seed}: {row.kind} → {row.outcome}: {row.said} {row.why}"
-        for one in rounds
-        for row in one.rows
-        if row.passed or (row.true and row.outcome in WRONG)
-    ]
-    return [*bad, *(text for one in rounds for text in one.false_verified)][:most]
-
-
-def together(rounds: Sequence[Round], host: str) -> Faults:
-    """The faults of all runs on the ill or the healthy host."""
-    total = Faults()
+def examples(rounds: Sequence[Round], each: int = 2) -> list[str]:
+    """Of each kind the first lies that passed and the first true statements that were called
+    wrong, with their seed."""
+    shown = Counter[Kind]()
+    found: list[str] = []
     for one in rounds:
-        total = total.plus(one.ill if host == "ill" else one.well)
-    return total
+        for row in one.rows:
+            if row.passed or (row.true and row.outcome in WRONG):
+                shown[row.kind] += 1
+                if shown[row.kind] <= each:
+                    found.append(
+                        f"{one.seed}: {row.kind} → {row.outcome}: {row.said} {row.why}".strip()
+                    )
+        found += one.false_verified[:each]
+    return found

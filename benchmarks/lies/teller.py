@@ -360,6 +360,9 @@ class Teller:
                 text = fancy_number(self._rng, value, digits)
                 if place.unit in WRITTEN and sign not in ("==", "!="):
                     text = self._with_unit(place, value, text)
+            if sign in ("==", "!=") and "." in text and text.split("e")[0].endswith("0"):
+                # Whether such a zero says how exact the number is can be read either way.
+                continue
             said, rounding = read_number(text)
             read = dataclasses.replace(place.truth, value=place.value)
             found = {surely(one, sign, said, rounding) for one in (read, place.truth)}
