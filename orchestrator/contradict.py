@@ -2,7 +2,8 @@
 
 Two claims about the same metric of the same thing on the same host contradict each other where no
 single measurement could bear both out within the metric's slack, or where what the two agents read
-is further apart than that. What was measured settles it, never a vote.
+is further apart than that. Readings of the rules alone are not held against each other: trusted
+code read both, and the value moved. What was measured settles it, never a vote.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from itertools import combinations
 from swarm_tasks.measures import Measure, measures
 from swarm_tasks.models.finding import Claim, Finding, MeasuredValue, Verdict
 from swarm_tasks.models.report import Contradiction, HostReport
+
+ROUNDED = 0.5000005
+ROUNDED_SHARE = 0.005
+"""The most that `workers.comparing.precision_of` lets a written number stand for: half a unit, or
+half a percent of a size or a duration. Rather too much: a report is to tell of no contradiction
+that is none."""
 
 MOST_COMPARED = 60
 """Different claims about one thing that are held against each other; each costs with all others."""
@@ -31,16 +38,26 @@ About = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A claim, who made it, and of which host it is."""
+    """A claim, who made it, and of which host it is.
+
+    Args:
+        trusted: Whether it is the rules'.
+    """
 
     place: Place
     claim: Claim
     host: str
+    trusted: bool = False
 
     @property
     def part(self) -> int:
         """The part whose agent made it."""
         return self.place[0]
+
+    @property
+    def measured(self) -> bool:
+        """Whether it was measured after it was made; what is gone has a time and no value."""
+        return self.claim.remeasured is not None or self.claim.remeasured_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +80,8 @@ def all_said(parts: Sequence[HostReport]) -> Iterator[Said]:
     for at, part in enumerate(parts):
         for number, finding in enumerate(part.findings):
             for place, claim in enumerate(finding.claims):
-                yield Said((at, number, place), claim, claim.host or part.host)
+                host, trusted = claim.host or part.host, finding.source == "rules"
+                yield Said((at, number, place), claim, host, trusted)
 
 
 def disputes(parts: Sequence[HostReport]) -> tuple[Dispute, ...]:
@@ -96,13 +114,14 @@ def _dispute(about: About, same: Iterable[Said], metric: Measure) -> Dispute | N
         # Of two that were both withdrawn, the report says enough.
         if one.part == other.part or not standing:
             continue
-        if contradicts(one.claim, other.claim, metric):
+        trusted = one.trusted and other.trusted
+        if contradicts(one.claim, other.claim, metric, trusted=trusted):
             involved |= {one.place, other.place}
             open_pair |= standing == 2
     if not involved:
         return None
     said = tuple(one for one in heads if one.place in involved)
-    measured = any(one.claim.remeasured is not None for one in said)
+    measured = any(one.measured for one in said)
     return Dispute(about, said, open_pair or not measured)
 
 
@@ -111,15 +130,18 @@ def _words(said: Said) -> tuple[object, ...]:
     return said.part, claim.comparator, claim.value, claim.observed, claim.verdict
 
 
-def contradicts(one: Claim, other: Claim, metric: Measure) -> bool:
+def contradicts(one: Claim, other: Claim, metric: Measure, *, trusted: bool = False) -> bool:
     """Whether two claims about the same thing cannot both be so.
 
     Readings that are far apart count only where one of the claims was not verified: of two that
     were both measured again and hold, the value moved within what both say.
+
+    Args:
+        trusted: Whether both are the rules'.
     """
     if not compatible(one, other, metric):
         return True
-    if one.verdict is other.verdict is Verdict.VERIFIED:
+    if trusted or one.verdict is other.verdict is Verdict.VERIFIED:
         return False
     if one.observed is None or other.observed is None:
         return False
@@ -157,8 +179,7 @@ def _lowest(claim: Claim, metric: Measure) -> tuple[float, bool]:
     if claim.comparator in ("<=", "<"):
         return -math.inf, True
     value = float(claim.value)
-    slack = metric.slack(value)
-    return value - slack, claim.comparator != ">"
+    return value - _reach(claim, metric), claim.comparator != ">"
 
 
 def _highest(claim: Claim, metric: Measure) -> tuple[float, bool]:
@@ -166,8 +187,15 @@ def _highest(claim: Claim, metric: Measure) -> tuple[float, bool]:
     if claim.comparator in (">=", ">"):
         return math.inf, True
     value = float(claim.value)
-    slack = metric.slack(value)
-    return value + slack, claim.comparator != "<"
+    return value + _reach(claim, metric), claim.comparator != "<"
+
+
+def _reach(claim: Claim, metric: Measure) -> float:
+    """How far from its value a claim still holds: the slack and, for one of equality, as much as
+    its value may have been rounded by."""
+    value = float(claim.value)
+    rounded = max(ROUNDED, abs(value) * ROUNDED_SHARE) if claim.comparator == "==" else 0.0
+    return metric.slack(value) + rounded
 
 
 def _words_agree(one: Claim, other: Claim, metric: Measure) -> bool:
@@ -223,7 +251,7 @@ def contradictions(
 
 def _settled(dispute: Dispute, anew: frozenset[Place]) -> Claim | None:
     """The claim whose new measurement tells who was right; None where nothing does."""
-    measured = [said for said in dispute.said if said.claim.remeasured is not None]
+    measured = [said for said in dispute.said if said.measured]
     if dispute.stands:
         measured = [said for said in measured if said.place in anew]
     if not measured:

@@ -142,7 +142,9 @@ def answers(
     for places, claim in zip(question.places, checked.claims, strict=True):
         refs = tuple(ref for ref in claim.evidence if ref.call_id in evidence)
         claim = claim.model_copy(update={"evidence": refs})
-        unmeasured = claim.remeasured is None and claim.verdict is Verdict.VERIFIED
+        # A state may be borne out by its absence: then only the moment is told.
+        unmeasured = claim.remeasured is None and claim.remeasured_at is None
+        unmeasured &= claim.verdict is Verdict.VERIFIED
         answer = Answer(reason=NOT_SAID) if unmeasured else Answer(claim)
         told |= dict.fromkeys(places, answer)
     return told, tuple(evidence.values())

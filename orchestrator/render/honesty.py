@@ -57,7 +57,9 @@ def contradiction_text(report: Report, one: Contradiction) -> str:
         for name in one.claims
         if name in by_claim
     ]
-    if one.value is None:
+    if one.value is None and one.settled_at is not None:
+        measured = "it is not there any more"
+    elif one.value is None:
         measured = "nothing could measure it any more"
     else:
         measured = f"measured: {value_text(one.value, one.unit)}"
