@@ -17,10 +17,10 @@ ROOT_NAMED = (
 PRECISE = re.compile(
     "|".join(
         (
-            r"(?P<url>https?://[^\s,;()<>\"'`]+)",
+            r"(?P<url>(?i:https?)://[^\s,;()<>\"'`]+)",
             r"(?P<device>(?<![\w/.-])(?:/dev/[\w./+:-]*\w|(?:[shv]d|xvd)[a-z]\d{0,3}"
             r"|nvme\d+n\d+(?:p\d+)?|mmcblk\d+(?:p\d+)?|md\d+|dm-\d+|disk\d+(?:s\d+)+)(?![\w/-]))",
-            rf"(?P<unit>(?<![\w./@-])\w[\w@:.\\-]{{0,200}}\.(?:{SUFFIXES})(?![\w-]|\.\w))",
+            rf"(?P<unit>(?<![\w./@-])\w[\w@:.\\-]{{0,200}}\.(?i:{SUFFIXES})(?![\w-]|\.\w))",
             r"(?P<pid>(?<![\w-])[Pp][Ii][Dd][ =:#]{1,3}\d{1,10}\b)",
             r"(?P<address>(?<![\w./:@-])(?:\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?"
             r"|(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?"
@@ -47,6 +47,9 @@ VAGUE = frozenset(
     }
 )
 """Words that name no subject: what is made of them alone means the only one there is."""
+
+DIRECTORIES = frozenset({"boot", "data", "local", "main"})
+"""Vague words that directories are called by all the same."""
 
 GENERIC = VAGUE | {
     *("api", "app", "application", "apt", "backup", "backups", "btrfs", "busy", "cache", "cron"),

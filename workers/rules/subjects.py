@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from workers.rules.names import GENERIC, VAGUE, Named, is_named, precise
+from workers.rules.names import DIRECTORIES, GENERIC, VAGUE, Named, is_named, precise
 from workers.rules.rule import Reading
 
 WHOLE_HOST = frozenset(
@@ -128,8 +128,19 @@ def _names(subject: str, key: str) -> tuple[frozenset[str], tuple[Named, ...], f
     """All names of a subject, those that look precise, and those that are words like any other."""
     names = names_of(subject) | ({key} if is_named(key) else frozenset[str]())
     told = tuple(one for name in sorted(names) for one in precise(name))
-    hosts = {_host(one.name) for one in told if one.kind == "address"}
-    return names, told, frozenset(name for name in names | hosts if not precise(name))
+    short = {part for one in told for part in _parts(one)}
+    return names, told, frozenset(name for name in names | short if not precise(name))
+
+
+def _parts(one: Named) -> Iterable[str]:
+    """What a precise name is called in short: the last part of a path, a host, a port."""
+    if one.kind == "address":
+        port = one.name.rpartition(":")[2]
+        yield from (_host(one.name), *([port] if len(port) > 2 else []))
+    elif one.kind in ("path", "url"):
+        last = one.name.rstrip("/").rpartition("/")[2]
+        if is_named(last) or last in DIRECTORIES or (last.isdigit() and len(last) > 2):
+            yield last
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,22 +166,24 @@ class _Subject:
 
     def is_called(self, said: Named) -> bool:
         """Whether a precise name is one of this subject."""
-        return (
-            said.name in self.names
-            or SUFFIX.sub("", said.name) in self.names
-            or any(_same(said, name) for name in self.names)
+        folded = Named(said.kind, said.name.casefold())
+        return any(
+            name in (folded.name, SUFFIX.sub("", folded.name)) or _same(folded, name)
+            for name in (name.casefold() for name in self.names)
         )
 
     def holds(self, said: Named) -> bool:
         """Whether a precise name is of this subject or of something in it, such as a file."""
-        return self.is_called(said) or any(self._within(said.name, name) for name in self.names)
+        return self.depth(said) > 0
 
     def depth(self, said: Named) -> int:
         """How closely it holds a name: of two volumes that a file could be on, it is on the one
         with the longer mount point."""
         if self.is_called(said):
             return 1 << 16
-        return max((len(name) for name in self.names if self._within(said.name, name)), default=0)
+        path = said.name.casefold()
+        within = (len(name) for name in self.names if self._within(path, name.casefold()))
+        return max(within, default=0)
 
     def _within(self, path: str, name: str) -> bool:
         if not (path.startswith("/") and name.startswith("/")) or path.startswith("/dev/"):
@@ -187,8 +200,6 @@ def _same(said: Named, name: str) -> bool:
     if said.kind == "device":
         one, other = said.name.removeprefix("/dev/"), name.removeprefix("/dev/")
         return one == other or one == WHOLE_DISK.sub("", other)
-    if said.kind == "pid":
-        return name.casefold() == said.name
     if said.kind == "address":
         # A port belongs to its host, and a host to the port that is meant.
         host, other = _host(said.name), _host(name)
@@ -246,7 +257,10 @@ def _says(text: str, name: str, *, prose: bool) -> bool:
     if not prose or (name.casefold() not in GENERIC and len(name) > 2):
         return re.search(whole, folded) is not None
     beside = "container|interface|nic|process|service|unit|sensor|array|pool|gpu|host"
-    marked = rf"[\"'`]{word}[\"'`]|\b(?:{beside}) {whole}|{whole} (?:{beside})\b|^{word}$"
+    marked = (
+        rf"[\"'`]{word}[\"'`]|\b(?:{beside}) {whole}|{whole} (?:{beside})\b"
+        rf"|^{word}:|^(?:the )?{word}$"
+    )
     return re.search(marked, folded) is not None
 
 
