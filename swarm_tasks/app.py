@@ -29,6 +29,7 @@ from swarm_tasks.schedule import beat_schedule
 from swarm_tasks.silent import BACKEND as SILENT_BACKEND
 from swarm_tasks.store import keys
 from swarm_tasks.store.client import celery_url, checked_broker_url, tls_options
+from swarm_tasks.transport import MESSAGING
 
 APP_NAME = "swarm_tasks"
 VISIBILITY_TIMEOUT_SECONDS = 2 * 86_400
@@ -92,7 +93,7 @@ def make_app(settings: Settings, roles: Sequence[str] = (), *, listens: bool = T
     if unknown:
         raise SettingsError(f"there is no role {unknown[0]!r}", f"roles are: {', '.join(ROLES)}")
     url = celery_url(checked_broker_url(settings))
-    app = Celery(APP_NAME, set_as_current=True)
+    app = Celery(APP_NAME, set_as_current=True, amqp=MESSAGING)
     app.conf.update(
         {
             **_WIRE,
