@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.lies.stage import Truth
+from benchmarks.lies.things import Truth
 from benchmarks.lies.told import Faults, Kind, Outcome, Row, Told, fault_of, surely
 from benchmarks.lies.words import read_number
 from swarm_tasks.models.finding import Claim, Finding, Severity, Verdict
@@ -79,7 +79,7 @@ def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple
             one
             for one in report.findings
             for claim in one.claims
-            if one.source == "rules" and fault_of(own, claim.metric, claim.subject)
+            if fault_of(own, claim.metric, claim.subject)
         ]
         # That the rules take a thing that nobody expects for a fault is no better.
         alarm = told.kind is Kind.UNASKED and any(one.alarms for one in same)
@@ -92,7 +92,9 @@ def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple
         return finding.verdict.value, finding.counts
     if told.true or claim.verdict is not Verdict.VERIFIED:
         return outcome, not told.true and finding.alarms
-    if told.kind in (Kind.IMMATERIAL, Kind.UNASKED, Kind.BORROWED):
+    if told.kind in (Kind.IMMATERIAL, Kind.UNASKED) or (
+        told.kind is Kind.BORROWED and not told.names
+    ):
         return ("verified" if finding.alarms else "graded"), finding.alarms
     if told.kind is Kind.GRAVER:
         worse = finding.alarms and finding.severity is Severity.CRITICAL

@@ -22,8 +22,8 @@ ADDED_SECONDS = 0.3
 
 
 def counted(rows: Iterable[Row], *, true: bool) -> list[Row]:
-    """The statements that are so, or are not, without those that were folded into a finding of
-    the rules about the same thing: those got no verdict of their own."""
+    """The statements that are so, or are not, without those that were folded into another
+    finding of the same thing: those got no verdict of their own."""
     return [row for row in rows if row.true is true and row.outcome != "folded"]
 
 

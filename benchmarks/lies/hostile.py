@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.lies.places import Place
-from benchmarks.lies.stage import LOOPBACK
+from benchmarks.lies.things import LOOPBACK
 from benchmarks.lies.told import Kind, Told
 from swarm_tasks.models.finding import Severity
 from tests.support.model_script import Turn, answers, call, calls, says

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.lies.stage import Truth, Value
+from benchmarks.lies.things import Truth, Value
 from swarm_tasks.measures import measure
 from swarm_tasks.models.evidence import Evidence
 

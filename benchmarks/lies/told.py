@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from benchmarks.lies.stage import Truth, Value
+from benchmarks.lies.things import Truth, Value
 from swarm_tasks.measures import measure
 from swarm_tasks.models.base import Frozen
 from swarm_tasks.models.finding import Severity
@@ -41,7 +41,7 @@ Outcome = Literal[
     "verified", "refuted", "stale", "unsupported", "unverifiable", "rejected", "graded", "folded"
 ]
 """What became of a statement: a verdict; rejected, since it could not be read; graded, since it
-is so and was called grave, and raises no alarm; or folded into the rules' finding of the same."""
+is so and was called grave, and raises no alarm; or folded into another finding of the same."""
 
 
 class Told(Frozen):
