@@ -139,10 +139,7 @@ class Reader:
         places = [f"finding {number}, claim {at}" for at in range(1, len(wire.claims) + 1)]
         given = zip(places, wire.claims, strict=True)
         reads = [(at, read) for at, said in given if (read := self._read(at, said)) is not None]
-        claims = tuple(
-            self._held(at, read, subject, title, [one for _, one in reads if one is not read])
-            for at, read in reads
-        )
+        claims = self._held(reads, subject, title)
         unsupported = (
             self.rejected > before
             or wire.surplus > 0
@@ -180,14 +177,17 @@ class Reader:
             return self._problem(place, str(error))
 
     def _held(
-        self, place: str, read: Read, subject: str, title: str, beside: Sequence[Read]
-    ) -> Claim:
-        """The claim, unsupported where the finding's words are about something else."""
-        doubt = self._claims.contradiction(read, subject, title, beside)
-        held = read.but(doubt) if doubt and not read.doubt else read
-        if held.doubt:
-            self._problem(place, held.doubt)
-        return held.claim
+        self, reads: Sequence[tuple[str, Read]], subject: str, title: str
+    ) -> tuple[Claim, ...]:
+        """The claims, unsupported where the finding's words are about something else."""
+        held: list[Claim] = []
+        for at, (place, read) in enumerate(reads):
+            doubt = self._claims.contradiction(at, [one for _, one in reads], subject, title)
+            one = read.but(doubt) if doubt and not read.doubt else read
+            if one.doubt:
+                self._problem(place, one.doubt)
+            held.append(one.claim)
+        return tuple(held)
 
     def _problem(self, place: str, said: str) -> None:
         self.problems.append(f"{place}: {plain_line(said, 300)}")

@@ -20,7 +20,7 @@ from workers.comparing import compares
 from workers.paging import cited, resolve
 from workers.rules.brain import RulesBrain
 from workers.rules.rule import Reading
-from workers.rules.subjects import WHOLE_HOST, contradicts
+from workers.rules.subjects import WHOLE_HOST, contradicts, names_of
 from workers.units import NUMBER, number_of, state_of
 from workers.verify import TO_BE_CHECKED_THERE
 from workers.written import FORM, Written, written
@@ -92,19 +92,27 @@ class ClaimReader:
             )
         return self._known[metric]
 
-    def contradiction(self, one: Read, subject: str, title: str, beside: Sequence[Read]) -> str:
-        """What a finding's words name in place of what its claim is about; empty for nothing.
+    def contradiction(self, at: int, reads: Sequence[Read], subject: str, title: str) -> str:
+        """What a finding's words name in place of what a claim of it is about; empty for nothing.
+
+        The subjects of its other claims may be named as well, but a finding is about that of its
+        first claim: what is so of that must not stand under the name of another.
 
         Args:
-            beside: The finding's other claims, whose subjects it may name as well.
+            at: Which of the claims that could be read.
         """
-        own = one.reading
+        own = reads[at].reading
         if own is None:
             return ""
-        known, also = self.known(one.claim.metric), [other.subject for other in beside]
-        name = contradicts(subject, own, known, also) or contradicts(
-            title, own, known, also, title=True
-        )
+        known = self.known(reads[at].claim.metric)
+        beside = [read for read in reads if read is not reads[at]]
+        also = [read.subject for read in beside]
+        name = contradicts(subject, own, known, also)
+        name = name or contradicts(title, own, known, also, title=True)
+        if not name and at == 0 and names_of(own.subject):
+            others = [*known, *(read.reading for read in beside if read.reading is not None)]
+            name = contradicts(subject, own, others, title=True)
+            name = name or contradicts(title, own, others, title=True)
         return _other_than(name, own) if name else ""
 
     def _other_host(self, said: str) -> str:

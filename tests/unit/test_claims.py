@@ -359,6 +359,17 @@ def test_what_is_claimed_of_another_host_is_another_finding() -> None:
     assert len(marks | {own.fingerprint}) == 3
 
 
+def test_what_is_so_of_one_thing_does_not_stand_under_the_name_of_another() -> None:
+    fault, well = f"{USED} >= 90 {ON_VAR}", "service.state == failed @c2/failed/0/state"
+    assert "names nginx" in refused(fault, well, title="nginx has failed")
+    assert "names /," in refused(fault, f"{USED} < 50 {ON_ROOT}", subject="/")
+    assert "names /var" in refused(well, fault, title="/var is nearly full")
+    for honest in ("/var is full, so nginx has failed", "The service has failed"):
+        assert finding(well, fault, title=honest).verdict is Verdict.UNVERIFIABLE
+    uptime = "uptime.seconds <= 2 h @c3/uptime_seconds"
+    assert finding(uptime, well, title="nginx failed at boot").verdict is Verdict.UNVERIFIABLE
+
+
 def test_a_finding_tells_which_model_said_it_and_how_grave_it_called_it() -> None:
     found = finding(f"{USED} >= 90 {ON_VAR}", severity="critical")
     assert (found.model, found.said_severity, found.severity) == ("scripted", "critical", "info")
