@@ -20,6 +20,7 @@ TOP = {"schema", "job", "coverage", "hosts", "findings", "evidence", "summary", 
 TOP_MORE = {
     *("summary_source", "patterns", "causes", "outliers", "actions"),
     *("charges", "degraded", "prose_removed"),
+    *("claims", "tallies", "contradictions", "doubts"),
 }
 JOB = {"id", "question", "created", "finished", "status", "brain"}
 COVERAGE = {"asked", "answered", "dark", "failed"}
@@ -44,8 +45,15 @@ USAGE = {
 
 JOB_MORE = {"deadline_seconds", "cancelled", "allowance", "plan"}
 HOST_MORE = {"platform", "last_seen", "parts", "role", "usage"}
-FINDING_MORE = {"related", "explanation", "source"}
-CLAIM_MORE = {"observed_at"}
+FINDING_MORE = {
+    *("related", "explanation", "source", "model", "said_severity", "doubted"),
+    "acknowledged",
+}
+CLAIM_MORE = {"id", "host", "observed_at", "remeasured_at", "reason"}
+TALLY = {
+    *("model", "specialist", "verified", "refuted", "stale", "unverifiable", "unsupported"),
+    *("rejected", "opinions"),
+}
 EVIDENCE_MORE = {"source", "reason", "remedy"}
 """What we add to the contract. It grows on purpose only."""
 
@@ -116,6 +124,8 @@ def test_the_fields_are_the_contract_s_and_what_we_added_on_purpose(audited: Aud
                 assert set(reference) == REFERENCE
     for item in report["evidence"]:
         assert set(item) == EVIDENCE | EVIDENCE_MORE
+    for tally in (report["claims"], *report["tallies"]):
+        assert set(tally) == TALLY
 
 
 def test_the_job_says_what_was_asked_and_how_it_went(audited: Audited) -> None:
@@ -173,6 +183,28 @@ def test_a_finding_says_what_about_what_and_how_sure_it_is(audited: Audited) -> 
         "memory.used_percent": ("critical", "verified"),
         "uptime.seconds": ("warning", "verified"),
     }
+
+
+def test_every_claim_has_a_name_and_is_counted_in_the_honesty_line(audited: Audited) -> None:
+    report = audited.report
+    claims = [
+        (f"{finding['id']}.c{number}", claim)
+        for finding in report["findings"]
+        for number, claim in enumerate(finding["claims"], 1)
+    ]
+    assert [name for name, _ in claims] == [claim["id"] for _, claim in claims]
+    assert {claim["host"] for _, claim in claims} == {"here"}
+    total = report["claims"]
+    for verdict in VERDICTS:
+        told = [claim for _, claim in claims if claim["verdict"] == verdict]
+        counted = sum(tally[verdict] for tally in report["tallies"])
+        # Two specialists may have found the same, which is told once and was claimed twice.
+        assert total[verdict] == counted >= len(told)
+    assert total["verified"] >= 2
+    assert {tally["model"] for tally in report["tallies"]} == {""}
+    made = sum(total[name] for name in (*VERDICTS, "rejected"))
+    assert f"{made} claims: " in report["summary"]
+    assert report["contradictions"] == report["doubts"] == []
 
 
 def test_without_a_model_nothing_of_one_is_told(audited: Audited) -> None:
