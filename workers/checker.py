@@ -170,7 +170,7 @@ class Checker:
         readings = [
             reading for rule, reading in self._rules.readings(item) if rule is case.probe.rule
         ]
-        return sample_of(case.claim, item, readings)
+        return sample_of(case.claim, item, case.probe.rule, readings)
 
     def _probe(self, claim: Claim, evidence: Evidence | None) -> Probe | None:
         """How a claim is measured again; None where nothing can.
@@ -181,7 +181,7 @@ class Checker:
         # The tool that found it first: another one may name the subject otherwise.
         rules.sort(key=lambda rule: evidence is None or rule.tool != evidence.tool)
         for rule in rules:
-            given = rule.probe(claim.subject)
+            given = rule.again(claim.subject, self._policy.checks)
             if given is None:
                 continue
             call = self._call(rule.tool, given)
@@ -279,7 +279,7 @@ class Case:
         return settled(self.claim, self.first, self.second, trusted=trusted)
 
 
-def sample_of(claim: Claim, item: Evidence, readings: Sequence[Reading]) -> Sample:
+def sample_of(claim: Claim, item: Evidence, rule: Rule, readings: Sequence[Reading]) -> Sample:
     """What an answer that trusted code got says of a claim's subject. Pure."""
     for reading in readings:
         if reading.subject == claim.subject:
@@ -287,9 +287,10 @@ def sample_of(claim: Claim, item: Evidence, readings: Sequence[Reading]) -> Samp
     found = resolve(claim.subject, readings) if claim.host else None
     if found is not None:
         return Sample(item, found)
-    if claim.evidence:
-        # It was there when the claim was made.
+    if rule.absent_is_well:
         return Sample(item, absent=True)
+    if claim.evidence:
+        return Sample(item, unread=f"{claim.subject} is no longer shown")
     return Sample(item, unread=f"there is no {claim.subject!r} here that this could be about")
 
 

@@ -120,13 +120,14 @@ def settled(claim: Claim, first: Sample, second: Sample | None, *, trusted: bool
 def bears_out(claim: Claim, sample: Sample) -> bool:
     """Whether a sample says what the claim says, within the metric's tolerance. A word does if it
     is as bad as the claimed one."""
-    if sample.reading is None:
-        return False
-    value = sample.reading.value
     metric = measure(claim.metric)
+    bad = metric.states.get(str(claim.value)) if metric.states else None
+    if sample.reading is None:
+        # What is no longer shown among what is bad is well.
+        return sample.absent and bool(metric.states) and (bad is None) == (claim.comparator == "==")
+    value = sample.reading.value
     if metric.states:
-        same = metric.states.get(str(value)) == metric.states.get(str(claim.value))
-        return same == (claim.comparator == "==")
+        return (metric.states.get(str(value)) == bad) == (claim.comparator == "==")
     slack = 0.0 if isinstance(claim.value, str) else metric.slack(float(claim.value))
     return compares(value, claim.comparator, claim.value, slack)
 

@@ -105,11 +105,16 @@ def check(
     return asyncio.run(checker.check(findings, evidence, seconds))
 
 
-def raised(value: float, *after: float | None, seconds: float = 5.0) -> Finding:
+def raised(
+    value: float,
+    *after: float | None,
+    rules: Sequence[Rule] = fake_tools.RULES,
+    seconds: float = 5.0,
+) -> Finding:
     """A finding of the rules that was measured again."""
     evidence = gauge("one", value)
-    found = RulesBrain(REGISTRY, fake_tools.RULES, {}).review(transcript(evidence)).findings
-    return check(found, [evidence], samples(*after), seconds=seconds).findings[0]
+    found = RulesBrain(REGISTRY, rules, {}).review(transcript(evidence)).findings
+    return check(found, [evidence], samples(*after), rules=rules, seconds=seconds).findings[0]
 
 
 def said(made: Claim, *after: float | None, about: Sequence[Evidence]) -> Claim:
@@ -140,12 +145,13 @@ def test_one_of_two_fresh_samples_is_enough_for_what_comes_and_goes() -> None:
 
 
 def test_a_critical_that_has_become_a_warning_is_told_as_one() -> None:
-    found = raised(97.0, 88.0, 87.0)
+    memory = replace(PROBED, metric="memory.used_percent")
+    found = raised(99.0, 93.0, 92.0, rules=[memory])
     assert (found.verdict, found.severity) == (Verdict.VERIFIED, Severity.WARNING)
     assert (found.claims[0].value, found.claims[0].observed, found.claims[0].remeasured) == (
-        85,
-        88.0,
-        87.0,
+        90,
+        93.0,
+        92.0,
     )
 
 
