@@ -36,7 +36,7 @@ DIGITS = {"percent": (2, 1, 3), "seconds": (0, 1), "bytes": (0,), "events": (0,)
 LARGEST = {"percent": 100.0, "bytes": 1e15, "events": 1e6}
 """What an honest model says at most: no volume is fuller than full."""
 
-TRIES = 400
+TRIES = 2_000
 
 Said = tuple[str, str]
 """A comparator and a value, as they are written."""
@@ -124,7 +124,8 @@ class Sayings:
                 sign, side, offset, digits = next(self._steps[place.unit])
                 yield sign, side * offset, digits
                 continue
-            low, high = (max(OFFSETS[place.unit][at], 0.011) for at in (0, -1))
+            low = max(OFFSETS[place.unit][0], 0.011, place.truth.margin)
+            high = max(OFFSETS[place.unit][-1], 2 * low)
             offset = math.exp(self._rng.uniform(math.log(low), math.log(high)))
             yield (
                 self._rng.choice(COMPARATORS),
