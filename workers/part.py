@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import redis
-from celery.worker import state
 from pydantic import ValidationError
 
 from swarm_tasks.config import Settings
@@ -25,6 +24,7 @@ from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
 from swarm_tasks.store.ledger import Claim, Ledger
 from workers.begun import Begun, at_hand
+from workers.history import keep
 from workers.investigate import Attempt, Investigated, Investigator, failed_report
 from workers.rules.judge import Raised
 from workers.runtime import Runtime
@@ -193,15 +193,18 @@ class _Part:
         if closed and (done.raised or cleared):
             history = self._parts.shelf.history
             patiently(lambda: history.remember(done.raised, cleared), ended)
+        if closed:
+            keep(self._parts.shelf.history, done.report.measured)
         return self._task.part
 
     def _cut_off(self, ended: float) -> str:
         """Close a part whose agent was told to end."""
-        # Of a cold stop Celery tells nobody before it ends its tasks.
-        if self._parts.leaving or state.should_terminate not in (None, False):
+        if self._parts.leaving:
             return self._fail("its worker was stopped", ended, StopReason.LOST)
         if self._terminated:
-            return self._fail("its task was terminated", ended, StopReason.LOST)
+            # On a cold stop Celery ends its tasks before it tells anybody that it stops.
+            reason = "its worker was stopped, or its task revoked"
+            return self._fail(reason, ended, StopReason.LOST)
         return self._fail("was cancelled", ended, StopReason.CANCELLED)
 
     def _broke(self, error: Exception, since: float) -> str:

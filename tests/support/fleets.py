@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,11 +111,19 @@ class TestFleet:
         self._start(name, control_argv(settings, "INFO"), "control", settings)
         wait_until("control is up", lambda: len(self.fleet.presence.controls()) > before)
 
-    def start_workers(self, *hosts: str, **more: Any) -> None:
-        """Start workers at the same time and wait until each has joined."""
+    def start_workers(
+        self, *hosts: str, roles: str = "worker", words: Sequence[str] = (), **more: Any
+    ) -> None:
+        """Start workers at the same time and wait until each has joined.
+
+        Args:
+            roles: What each plays, with commas.
+            words: More of their command line.
+        """
         for host in hosts:
             settings = self.settings(host=host, **more)
-            self._start(host, worker_argv(settings, "INFO"), "worker", settings)
+            argv = [*worker_argv(settings, "INFO"), *words]
+            self._start(host, argv, roles, settings)
         self.wait_alive(*hosts)
 
     def wait_alive(self, *hosts: str) -> None:
@@ -124,6 +132,14 @@ class TestFleet:
             f"{', '.join(hosts)} joined",
             lambda: len(self.fleet.presence.beats(hosts)) == len(hosts),
         )
+
+    def restart_store(self, meanwhile: Callable[[], object]) -> None:
+        """Stop the store, and start it again after `meanwhile`; all else goes on."""
+        url = self._store.url
+        self._store.stop()
+        meanwhile()
+        self._store.start()
+        assert self._store.url == url, "the directory's path is too long for a lasting address"
 
     def kill(self, name: str) -> None:
         """SIGKILL a worker or a control, as a power cut would."""

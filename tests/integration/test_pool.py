@@ -1,0 +1,175 @@
+"""The pool of a host's worker: few threads for many agents, in real workers that are told to end,
+grow and outlive their store."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.service import Fleet
+from swarm_tasks import contracts, routing
+from swarm_tasks.models.event import EventKind
+from swarm_tasks.models.job import AuditRequest, Job
+from swarm_tasks.models.report import HostReport, StopReason
+from swarm_tasks.store import keys
+from swarm_tasks.store.events import read_events
+from tests.support.fleets import NAPPER, TestFleet, specialist
+from tests.support.waiting import wait_until
+from workers.pool import THREADS
+
+
+@pytest.fixture
+def short() -> Generator[Path]:
+    """A directory whose socket has the same path each time that its store starts."""
+    with tempfile.TemporaryDirectory(prefix="hs-") as directory:
+        yield Path(directory)
+
+
+def napping(number: int, seconds: float, tool: str = "nap") -> dict[str, dict[str, Any]]:
+    """So many specialists that each nap once."""
+    names = [f"s{index}" for index in range(number)]
+    return {name: specialist(name, tool, seconds=seconds) for name in names}
+
+
+def send(fleet: TestFleet, specialists: Mapping[str, Any]) -> tuple[Fleet, Job]:
+    """A job of these specialists on all hosts, and who asked."""
+    producer = fleet.asking(specialists=specialists)
+    return producer, producer.audit(AuditRequest(specialists=tuple(specialists)))
+
+
+def told(producer: Fleet, job: Job) -> list[EventKind]:
+    """What happened in a job so far."""
+    return [event.kind for _, event in read_events(producer.client, job.id, "0", 0.01)]
+
+
+def started(producer: Fleet, job: Job) -> int:
+    return told(producer, job).count(EventKind.TOOL_STARTED)
+
+
+def closed(producer: Fleet, job: Job) -> list[HostReport]:
+    """The reports that are there."""
+    return list(producer.ledger.reports(job.id))
+
+
+def test_no_more_are_under_way_than_the_worker_has_places(lone_fleet: TestFleet) -> None:
+    lone_fleet.start_workers("alpha", agents=2)
+    producer, job = send(lone_fleet, napping(5, 0.2))
+    wait_until("all are closed", lambda: len(closed(producer, job)) == 5)
+    under_way, most = 0, 0
+    for kind in told(producer, job):
+        under_way += {EventKind.PART_STARTED: 1, EventKind.PART_CLOSED: -1}.get(kind, 0)
+        most = max(most, under_way)
+    assert most == 2
+    producer.close()
+
+
+def test_a_pool_says_how_large_it_is_and_does_what_celery_s_commands_ask(
+    lone_fleet: TestFleet,
+) -> None:
+    lone_fleet.start_workers("alpha", agents=1)
+    with lone_fleet.celery() as app:
+        node = [routing.worker_node("alpha")]
+
+        def size() -> tuple[int, int]:
+            (stats,) = app.control.inspect(destination=node, timeout=10).stats().values()
+            assert stats["pool"]["implementation"] == "workers.pool:AgentPool"
+            return stats["pool"]["max-concurrency"], stats["pool"]["threads"]
+
+        assert size() == (1, 1)
+        app.control.pool_grow(9, destination=node)
+        wait_until("it has grown", lambda: size() == (10, THREADS))
+        producer, job = send(lone_fleet, napping(8, 60))
+        wait_until("all run at the same time", lambda: started(producer, job) == 8)
+        app.control.pool_shrink(50, destination=node)
+        wait_until("it has shrunk", lambda: size()[0] == 1)
+        (active,) = app.control.inspect(destination=node, timeout=10).active().values()
+        app.control.revoke(active[0]["id"], terminate=True, destination=node)
+        (report,) = wait_until("one is closed", lambda: closed(producer, job))
+        assert report.stop is StopReason.LOST
+        assert report.reason == "its worker was stopped, or its task revoked"
+    producer.close()
+
+
+@pytest.mark.parametrize(
+    "signals", [(signal.SIGTERM,), (signal.SIGQUIT,), (signal.SIGTERM, signal.SIGQUIT)]
+)
+def test_a_worker_that_is_told_to_end_closes_what_it_began_and_gives_back_the_rest(
+    lone_fleet: TestFleet, signals: tuple[signal.Signals, ...]
+) -> None:
+    lone_fleet.start_workers("alpha", agents=THREADS + 2)
+    producer, job = send(lone_fleet, napping(THREADS + 4, 60, "child_nap"))
+    wait_until("its places are taken", lambda: started(producer, job) == THREADS + 2)
+    process = lone_fleet.process("alpha")
+    sleeps = process.children(recursive=True)
+    for number in signals:
+        process.send_signal(number)
+    process.wait(20)
+    reports = closed(producer, job)
+    assert len(reports) == THREADS + 2
+    assert {one.stop for one in reports} == {StopReason.LOST}
+    assert all(one.reason.startswith("its worker was stopped") for one in reports)
+    assert not any(sleep.is_running() for sleep in sleeps)
+    queue = routing.host_queue("alpha")
+    assert producer.client.llen(queue) >= 2
+    # In its next life the host takes up what was given back.
+    lone_fleet.start_workers("alpha", agents=THREADS)
+    wait_until("the rest runs", lambda: started(producer, job) == THREADS + 4)
+    producer.close()
+
+
+def test_a_task_that_cannot_be_begun_fails_as_any_other_and_is_acknowledged(
+    lone_fleet: TestFleet,
+) -> None:
+    lone_fleet.start_workers("alpha", agents=1)
+    with lone_fleet.celery() as app:
+        for name in (contracts.INVESTIGATE, contracts.TOOL):
+            sent = app.send_task(name, ({}, "one too many"), queue=routing.host_queue("alpha"))
+            failed = f"Task {name}[{sent.id}] raised unexpected: TypeError"
+            wait_until("it failed", lambda failed=failed: failed in lone_fleet.log("alpha"))
+    producer, job = send(lone_fleet, {"napper": NAPPER})
+    wait_until("the next one is closed", lambda: closed(producer, job))
+    unacked = keys.UNACKED.at(owner="alpha")
+    wait_until("no message is left", lambda: not producer.client.exists(unacked))
+    producer.close()
+
+
+def test_agents_that_end_while_the_store_is_away_lose_no_report(short: Path) -> None:
+    parts = 3 * THREADS
+    with TestFleet(short, tool_modules=["tests.support.fake_tools"]) as running:
+        running.start_workers("alpha", agents=parts)
+        producer, job = send(running, napping(parts, 1.0))
+        wait_until("all nap", lambda: started(producer, job) == parts)
+        running.restart_store(
+            lambda: wait_until(
+                "every thread has asked in vain",
+                lambda: running.log("alpha").count("the store is away") >= 2 * THREADS,
+            )
+        )
+        wait_until("all are closed", lambda: len(closed(producer, job)) == parts)
+        assert {one.stop for one in closed(producer, job)} == {StopReason.ANSWERED}
+        producer.close()
+
+
+def test_another_pool_of_celery_s_begins_and_waits(lone_fleet: TestFleet) -> None:
+    lone_fleet.start_workers("alpha", words=("--pool", "solo"))
+    producer, job = send(lone_fleet, {"napper": NAPPER})
+    wait_until("the next one is closed", lambda: closed(producer, job))
+    producer.close()
+
+
+def test_control_s_tasks_run_beside_agents_where_one_process_plays_both_roles(
+    lone_fleet: TestFleet,
+) -> None:
+    queues = (*routing.worker_queues("alpha"), routing.CONTROL)
+    words = ("--queues", ",".join(queues))
+    lone_fleet.start_workers("alpha", roles="worker,control", words=words, agents=1)
+    producer, job = send(lone_fleet, {"napper": NAPPER})
+    ended = f"Task swarm.synthesize[{job.id}:synthesize] succeeded"
+    wait_until("the chord's body ended", lambda: ended in lone_fleet.log("alpha"))
+    assert producer.report(job.id).coverage.answered == ("alpha",)
+    producer.close()
