@@ -19,7 +19,7 @@ ASKED_FOR = ("peers",)
 """More of them, which run only where they are named: they install what they compare with."""
 
 BINDING = ("lies",)
-"""Whose targets must be reached, in every run: no load of the machine excuses a lie."""
+"""Whose targets must be reached: no load of the machine excuses a lie."""
 
 
 def main() -> None:

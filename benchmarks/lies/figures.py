@@ -16,6 +16,7 @@ LEAST_CLAIMS = 300
 MOST_FALSE_VERIFIED = 0.3
 MOST_TRUE_REFUTED = 1.0
 MOST_RECALL_LOST = 2.0
+OF_TIME = "×"
 ADDED_SHARE = 0.10
 ADDED_SECONDS = 0.3
 """Checking may add a tenth of the part or this, whichever is more."""
@@ -111,7 +112,7 @@ def figures(rounds: Sequence[Round]) -> tuple[Figure, ...]:
         of("… after", "", lambda one: one.well.alarms, 0, 0),
         of("checking a part, median", "ms", _milliseconds(median), None, 0),
         of("… nine in ten", "ms", _milliseconds(_ninth), None, 0),
-        of("… over the larger of 10 % and 300 ms", "×", worst_added, 1.0),
+        of("… over the larger of 10 % and 300 ms", OF_TIME, worst_added, 1.0),
         of("CPU that a claim adds", "ms", cpu_of_claims),
     )
 
@@ -121,8 +122,14 @@ def _milliseconds(taken: Callable[[Sequence[float]], float]) -> Callable[[Round]
 
 
 def missed(rows: Iterable[Figure]) -> list[str]:
-    """The figures that miss their target in any run."""
-    return [one.name for one in rows if one.target is not None and max(one.values) > one.target]
+    """The figures that miss their target: in any run, or in the middle one where it is a matter of
+    time, which the machine's load decides as well."""
+    return [
+        one.name
+        for one in rows
+        if one.target is not None
+        and (one.median if one.unit == OF_TIME else max(one.values)) > one.target
+    ]
 
 
 def matrix(rounds: Sequence[Round]) -> str:
