@@ -23,8 +23,10 @@ Unit = Literal[
     "restarts",
     "errors",
     "packages",
+    "units",
     "state",
 ]
+"""`units` are those of another metric, whose change is told."""
 
 
 class Measure(Limits):
@@ -50,6 +52,14 @@ class Measure(Limits):
     tolerance_percent: float = Field(default=0.0, ge=0, le=100)
     judged: bool = True
     source: str
+
+    @property
+    def kept(self) -> bool:
+        """Whether its values are kept from one audit to the next, so that it has a trend.
+
+        Words have none, and of an event such as a kill the subject is the event itself.
+        """
+        return self.judged and not self.states and self.unit != "events"
 
     def slack(self, value: float) -> float:
         """By how much a second measurement may miss `value`, in the metric's unit."""

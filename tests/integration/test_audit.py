@@ -15,6 +15,8 @@ from swarm_tasks.models.finding import Severity, Verdict
 from swarm_tasks.models.job import AuditRequest, BrainChoice
 from swarm_tasks.models.report import JobStatus, Report
 from swarm_tasks.routing import host_queue
+from swarm_tasks.store.client import connect
+from swarm_tasks.store.history import History
 from tests.support.fleets import TestFleet, specialist
 from tests.support.waiting import wait_until
 
@@ -120,6 +122,25 @@ def test_a_finding_is_measured_twice_and_points_at_its_evidence(
     assert cited.sha256() == reference.sha256
     assert cited.data is not None
     assert cited.data[reference.pointer.removeprefix("/")] == 97.0
+
+
+def test_what_the_rules_read_is_kept_from_one_audit_to_the_next(
+    fleet: TestFleet, tmp_path: Path
+) -> None:
+    gauge = tmp_path / "kept"
+    request = AuditRequest(specialists=("gauges",), hosts=("charlie",))
+    history = History(connect(fleet.settings()), "charlie", 3600)
+    expected: list[float] = []
+
+    def kept() -> list[float]:
+        return [value for _, value in history.samples("cpu.busy_percent", "the gauge")]
+
+    for value in (41.0, 42.5):
+        gauge.write_text(str(value))
+        ask(fleet, request, specialists={"gauges": specialist("gauges", "gauge", path=str(gauge))})
+        expected.append(value)
+        # It is kept once the part is closed: the report may be there a moment before.
+        wait_until("what was read is kept", lambda: kept() == expected)
 
 
 def test_a_value_on_the_edge_does_not_flap_between_audits(fleet: TestFleet, tmp_path: Path) -> None:

@@ -211,6 +211,12 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
         **{**ENDPOINT, "state": "ok", "protocol": "TLSv1.3", "certificate": CERTIFICATE},
         **{"verified": True, "reason": ""},
     },
+    "trend": {
+        **{"metric": "disk.used_percent", "subject": "/mnt/a to 5 (/dev/sdb1, ext4)", "hours": 48},
+        **{"unit": "percent", "samples": 9, "first_at": NOW, "first_value": 40.0, "last_at": NOW},
+        **{"last_value": 50.0, "minimum": 40.0, "maximum": 50.0, "since_yesterday": 5.0},
+        **{"per_hour": 0.2, "limit": 92.5, "reaches_in_seconds": 3600.0},
+    },
 }
 """By the tool's name."""
 

@@ -15,14 +15,14 @@ from workers.tools.spec import Tool
 DOMAINS = (
     *("storage", "disks", "files", "performance", "processes"),
     *("kernel", "services", "containers", "hardware", "clock", "updates", "sessions"),
-    *("network", "sockets", "probes", "web", "dns", "tls", "certificates"),
+    *("network", "sockets", "probes", "web", "dns", "tls", "certificates", "trends"),
 )
 """The modules under `workers.tools.catalog`, each with a tuple TOOLS."""
 
 RULE_DOMAINS = (
     *("storage", "disks", "files", "performance", "processes", "running"),
     *("kernel", "services", "containers", "hardware", "clock", "updates"),
-    *("network", "probes", "web", "dns", "tls"),
+    *("network", "probes", "web", "dns", "tls", "trends"),
 )
 """The modules under `workers.rules`, each with a tuple RULES."""
 
