@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from swarm_tasks.errors import UsageError
@@ -88,28 +88,34 @@ class Checker:
         return tuple(self._taken)
 
     async def check(
-        self, findings: Iterable[Finding], evidence: Iterable[Evidence], seconds: float
+        self,
+        findings: Iterable[Finding],
+        evidence: Iterable[Evidence],
+        seconds: float,
+        chosen: Collection[str] = (),
     ) -> Checked:
         """All four checks on all findings, for at most `seconds`.
+
+        Args:
+            evidence: All that was gathered.
+            chosen: The ids of what is there because a model asked for it.
 
         What cannot be measured in time is unverifiable. Claims that rest on the same measurement
         share it, and only what does not hold is measured a second time.
         """
         begun = time.monotonic()
         findings = tuple(findings)
-        desk = Desk(self._host, {item.call_id: item for item in evidence}, self._rules)
+        by_id = {item.call_id: item for item in evidence}
+        desk = Desk(self._host, by_id, self._rules, chosen)
         rows = [[desk.supported(claim) for claim in finding.claims] for finding in findings]
-        probes = {
-            (at, place): self._probe(claim, desk.first(claim))
-            for at, row in enumerate(rows)
-            for place, claim in enumerate(row)
-            if claim.verdict is not Verdict.UNSUPPORTED and claim.host in ("", self._host)
-        }
-        cases = {
-            where: Case(rows[where[0]][where[1]], probe)
-            for where, probe in probes.items()
-            if probe is not None
-        }
+        cases: dict[tuple[int, int], Case] = {}
+        for at, row in enumerate(rows):
+            for place, claim in enumerate(row):
+                if claim.verdict is Verdict.UNSUPPORTED or claim.host not in ("", self._host):
+                    continue
+                probe = self._probe(claim, desk.first(claim))
+                if probe is not None:
+                    cases[at, place] = Case(claim, probe, picked=desk.picked(claim))
         await self._measure(cases.values(), begun + seconds)
         checked = tuple(
             self._concluded(
@@ -246,6 +252,8 @@ class Checker:
 
     def _grade(self, case: Case) -> Grade | None:
         """The level that every fresh sample of a claim crosses; None for none."""
+        if case.probe is not None and case.probe.rule.of_choice and case.picked:
+            return None
         found: list[Grade] = []
         metric = measure(case.claim.metric)
         for sample in filter(None, (case.first, case.second)):
@@ -261,10 +269,15 @@ class Checker:
 
 @dataclass(slots=True)
 class Case:
-    """A claim on its way through the third check."""
+    """A claim on its way through the third check.
+
+    Args:
+        picked: Whether a model asked for all that it rests on.
+    """
 
     claim: Claim
     probe: Probe | None
+    picked: bool = False
     first: Sample = field(default_factory=Sample)
     second: Sample | None = None
 

@@ -22,7 +22,7 @@ from workers.blocking import in_thread
 from workers.checker import Checker
 from workers.loop import Agent, Budget, Ending, Memory
 from workers.merge import Thought, Told, merged
-from workers.rules.brain import Review, RulesBrain
+from workers.rules.brain import Review, RulesBrain, chosen_by_model
 from workers.rules.judge import Raised
 from workers.rules.rule import Rule
 from workers.thinker import NO_MODEL, Thinker
@@ -122,7 +122,10 @@ class Investigator:
         review = rules.review(transcript) if thought.transcript else swept
         left = min(CHECK_SECONDS, seconds - (time.monotonic() - clock))
         checked = await self._checker(task, rules, hands, attempt).check(
-            (*review.findings, *thought.answer.findings), transcript.evidence, left
+            (*review.findings, *thought.answer.findings),
+            transcript.evidence,
+            left,
+            chosen_by_model(transcript),
         )
         told = Told.of(checked.findings, thought.answer)
         findings = merged(told.raised, told.answer)

@@ -12,7 +12,7 @@ from celery import Celery
 
 from swarm_tasks.app import settings_of
 from swarm_tasks.config import Settings
-from swarm_tasks.contracts import RemoteCall
+from swarm_tasks.contracts import ClaimCheck, RemoteCall
 from swarm_tasks.log import logger
 from swarm_tasks.models.base import Frozen
 from swarm_tasks.models.evidence import ToolCall
@@ -24,7 +24,7 @@ from swarm_tasks.store.history import History
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
 from workers.begun import Begun, at_hand
-from workers.errands import called
+from workers.errands import called, checked
 from workers.facts import beat_now, gather_facts, os_name
 from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
@@ -140,6 +140,15 @@ class HostService:
         if self.ledger.now() > call.expires_at:
             return at_hand(call.call)
         return self._errand(call.call, called(self._investigator, call))
+
+    def check(self, payload: Mapping[str, Any]) -> Begun[str]:
+        """Begin to measure what others claim of this host; the verdicts go to the call's key."""
+        asked = ClaimCheck.model_validate(payload)
+        seconds = asked.expires_at - self.ledger.now()
+        if seconds <= 0:
+            return at_hand(asked.call)
+        policy = self.settings.policy
+        return self._errand(asked.call, checked(self._investigator, asked, policy, seconds))
 
     def _errand(self, call: str, work: Coroutine[Any, Any, Frozen]) -> Begun[str]:
         """Begin what somebody waits for; the answer goes to the call's own key."""

@@ -24,6 +24,12 @@ def call_tool(payload: dict[str, Any]) -> Begun[str]:
     return service_of(current_app).call_tool(payload)
 
 
+@shared_task(name=contracts.CHECK, base=BegunTask, ignore_result=True, acks_late=False)
+def check(payload: dict[str, Any]) -> Begun[str]:
+    """What others claim of this host, measured here: `ClaimCheck` in, its id out."""
+    return service_of(current_app).check(payload)
+
+
 @control_command(name=contracts.CANCEL_COMMAND, args=[("job", str)], signature="<job>")
 def cancel_agents(state: Any, job: str) -> dict[str, int]:
     """Stop a job's agents on this host; a remote-control command, so that no queue delays it."""

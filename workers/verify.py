@@ -7,7 +7,7 @@ measuring is in `workers.checker`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,11 +53,13 @@ class Desk:
         host: Where the evidence must be from.
         evidence: All that was gathered, by call id.
         rules: What reads values in it.
+        chosen: The ids of what is there because a model asked for it.
     """
 
     host: str
     evidence: Mapping[str, Evidence]
     rules: RulesBrain
+    chosen: Collection[str] = ()
 
     def supported(self, claim: Claim) -> Claim:
         """The first two checks: the claim as it was, or unsupported and why."""
@@ -73,6 +75,10 @@ class Desk:
     def first(self, claim: Claim) -> Evidence | None:
         """The evidence that a claim rests on."""
         return next((self.evidence[ref.call_id] for ref in claim.evidence), None)
+
+    def picked(self, claim: Claim) -> bool:
+        """Whether a model asked for all that a claim rests on."""
+        return all(ref.call_id in self.chosen for ref in claim.evidence)
 
     def _wrong(self, claim: Claim, ref: EvidenceRef) -> str:
         """What keeps one piece of evidence from bearing the claim out; empty if nothing does."""
@@ -126,8 +132,8 @@ def bears_out(claim: Claim, sample: Sample) -> bool:
         # What is no longer shown among what is bad is well.
         return sample.absent and bool(metric.states) and (bad is None) == (claim.comparator == "==")
     value = sample.reading.value
-    if metric.states:
-        return (metric.states.get(str(value)) == bad) == (claim.comparator == "==")
+    if metric.states and claim.comparator == "==":
+        return metric.states.get(str(value)) == bad
     slack = 0.0 if isinstance(claim.value, str) else metric.slack(float(claim.value))
     return compares(value, claim.comparator, claim.value, slack)
 
@@ -167,7 +173,13 @@ def concluded(finding: Finding, claims: Sequence[Claim], grades: Sequence[Grade 
         verdict = Verdict.worst((verdict, finding.verdict))
     severity = finding.severity
     if finding.source == "model" and verdict is Verdict.VERIFIED:
-        levels = [grade.severity for grade in grades if grade is not None]
+        # What is said of one thing is not made graver by another thing beside it.
+        about = claims[0].subject
+        levels = [
+            grade.severity
+            for claim, grade in zip(claims, grades, strict=True)
+            if grade is not None and claim.subject == about
+        ]
         justified = min(levels, key=_rank, default=Severity.INFO)
         severity = max(justified, finding.said_severity or justified, key=_rank)
     return finding.model_copy(

@@ -94,6 +94,7 @@ def check(
     policy: Policy | None = None,
     raised: Mapping[str, Severity] | None = None,
     seconds: float = 5.0,
+    chosen: Sequence[str] = (),
 ) -> Checked:
     """All four checks, with these measurements."""
 
@@ -102,7 +103,7 @@ def check(
 
     brain = RulesBrain(REGISTRY, rules, raised or {})
     checker = Checker("alpha", REGISTRY, brain, policy or Policy(), call, "alpha/gauges#1.check")
-    return asyncio.run(checker.check(findings, evidence, seconds))
+    return asyncio.run(checker.check(findings, evidence, seconds, chosen))
 
 
 def raised(
@@ -279,6 +280,45 @@ def test_one_claim_that_is_wrong_spoils_the_finding() -> None:
     assert [one.verdict for one in found.claims] == [Verdict.VERIFIED, Verdict.UNSUPPORTED]
     assert found.verdict is Verdict.UNSUPPORTED
     assert not found.alarms
+
+
+def test_another_thing_s_fault_makes_a_finding_about_a_well_thing_no_graver() -> None:
+    calm = replace(PROBED, metric="memory.used_percent", readings=calm_readings)
+    evidence = gauge("one", 97.0)
+    well = claim(evidence, ">=", 5, metric="memory.used_percent", subject="the calm gauge")
+    made = finding(well, claim(evidence, ">=", 90))
+    found = check([made], [evidence], samples(97.0), rules=[calm, PROBED]).findings[0]
+    assert [one.verdict for one in found.claims] == [Verdict.VERIFIED, Verdict.VERIFIED]
+    assert found.severity is Severity.INFO
+
+
+@pytest.mark.parametrize(("chosen", "severity"), [((), "critical"), (("one",), "info")])
+def test_what_a_model_picked_is_no_trouble_of_the_host_s(
+    chosen: tuple[str, ...], severity: str
+) -> None:
+    picky = replace(PROBED, of_choice=True)
+    evidence = gauge("one", 97.0)
+    made = finding(claim(evidence, ">=", 90))
+    found = check([made], [evidence], samples(97.0), rules=[picky], chosen=chosen).findings[0]
+    assert (found.verdict, found.severity) == (Verdict.VERIFIED, severity)
+
+
+def test_the_rules_raise_nothing_of_what_a_model_picked() -> None:
+    picky = RulesBrain(REGISTRY, [replace(PROBED, of_choice=True)], {})
+    assert picky.review(transcript(gauge("one", 97.0))).findings
+    assert not picky.review(swept_by(step(gauge("one", 97.0), by=Mind.MODEL))).findings
+
+
+def calm_readings(answer: fake_tools.Gauge) -> tuple[Reading, ...]:
+    """The gauge as something that is well at any value below 99."""
+    return (
+        Reading(
+            subject="the calm gauge",
+            value=answer.busy_percent,
+            pointer="/busy_percent",
+            limits=Limits(warning=99, critical=100),
+        ),
+    )
 
 
 def probed(subject: str) -> dict[str, str]:

@@ -100,12 +100,14 @@ class RulesBrain:
         cleared: set[str] = set()
         broken: list[NotSeen] = []
         measured: dict[tuple[str, str], Measured] = {}
+        chosen = chosen_by_model(transcript)
         for evidence in transcript.evidence:
             answer = self.answer_in(evidence)
             if answer is None:
                 continue
             for rule in self.rules_of(specialist, evidence.tool):
-                if not measure(rule.metric).judged:
+                picked = rule.of_choice and evidence.call_id in chosen
+                if picked or not measure(rule.metric).judged:
                     continue
                 try:
                     judgement = judge(rule, evidence, answer, policy, self._raised)
@@ -185,6 +187,11 @@ def _read(rule: Rule, answer: Result) -> tuple[Reading, ...]:
     except Exception:  # noqa: BLE001 - one rule must not cost the others
         logger("rules").exception("the rule %s broke", rule.name)
         return ()
+
+
+def chosen_by_model(transcript: Transcript) -> frozenset[str]:
+    """The ids of evidence that is there because a model asked for it."""
+    return frozenset(item.call_id for item in transcript.of(Mind.MODEL).evidence)
 
 
 def sweep_of(task: HostTask) -> tuple[ToolCall, ...]:

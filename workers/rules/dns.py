@@ -62,5 +62,6 @@ RULES = (
         advice="Mend the resolver, or take it out of the host's configuration.",
         dig=ping_resolver,
         probe=that_resolver,
+        of_choice=True,
     ),
 )

@@ -33,6 +33,7 @@ RULES = (
         title="Expected file missing",
         advice="See why what writes these files did not run, or mend the path under checks.files.",
         probe=named("glob"),
+        of_choice=True,
     ),
     Rule(
         name="file-age",
@@ -42,5 +43,6 @@ RULES = (
         title="No fresh file",
         advice="See why what writes these files did not run, or did not finish.",
         probe=named("glob"),
+        of_choice=True,
     ),
 )

@@ -55,6 +55,7 @@ RULES = (
         advice="Find out whether the host is down, or where on the way packets are lost.",
         dig=look_at_interfaces,
         probe=named("host"),
+        of_choice=True,
     ),
     Rule(
         name="ping-rtt",
@@ -64,6 +65,7 @@ RULES = (
         title="Echo requests are answered slowly",
         advice="Look for a full or long way between the two hosts.",
         probe=named("host"),
+        of_choice=True,
     ),
     Rule(
         name="tcp-answer",
@@ -75,5 +77,6 @@ RULES = (
         dig=behind_port,
         probe=named("target"),
         decisive=("timeout_seconds",),
+        of_choice=True,
     ),
 )

@@ -94,6 +94,9 @@ class Rule:
             wait for an answer: what was measured with another value is another thing.
         absent_is_well: Whether a subject that a successful answer no longer shows has recovered,
             as in a list of what failed. Where it is False, it merely cannot be seen any more.
+        of_choice: Whether a subject is there only because somebody named it: a URL, a port, a
+            file. Nobody expects it to be well unless the operator lists it, so that what a model
+            picks is no trouble of the host's.
     """
 
     name: str
@@ -107,6 +110,7 @@ class Rule:
     checks: Callable[[Checks], Mapping[str, object]] = of_no_check
     decisive: tuple[str, ...] = ()
     absent_is_well: bool = False
+    of_choice: bool = False
 
     def again(self, subject: str, checks: Checks) -> Mapping[str, object] | None:
         """All arguments with which trusted code measures `subject`; None where this tool cannot.

@@ -96,6 +96,7 @@ RULES = (
         advice="Start it, or take it from checks.services if it is not needed any more.",
         dig=its_log,
         probe=that_unit,
+        of_choice=True,
     ),
     Rule(
         name="service-restarts",

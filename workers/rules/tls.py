@@ -91,6 +91,7 @@ RULES = (
         title="A certificate file runs out",
         advice="Renew the certificate, and have the services that use it read it anew.",
         probe=that_file,
+        of_choice=True,
     ),
     Rule(
         name="tls-port-expiry",
@@ -101,6 +102,7 @@ RULES = (
         advice="Renew the certificate, and have the service read it anew.",
         probe=that_port,
         decisive=("timeout_seconds",),
+        of_choice=True,
     ),
     Rule(
         name="tls-answer",
@@ -112,5 +114,6 @@ RULES = (
         dig=handshake_or_port,
         probe=named("target"),
         decisive=("timeout_seconds",),
+        of_choice=True,
     ),
 )

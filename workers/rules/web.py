@@ -43,5 +43,6 @@ RULES = (
         dig=behind_url,
         probe=named("url"),
         decisive=("timeout_seconds",),
+        of_choice=True,
     ),
 )
