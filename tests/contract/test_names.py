@@ -91,7 +91,8 @@ def test_the_tasks_have_the_names_that_producers_send() -> None:
         importlib.import_module(role.tasks)
     app.finalize()
     ours = {name for name in cast(Any, app).tasks if not name.startswith("celery.")}
-    assert ours == {"swarm.audit", "swarm.investigate", "swarm.synthesize", "swarm.tool"}
+    names = ("audit", "check", "investigate", "synthesize", "tool")
+    assert ours == {f"swarm.{name}" for name in names}
     commands = set(cast(Any, Panel).data)
     assert contracts.CANCEL_COMMAND == "hostswarm_cancel"
     assert contracts.CANCEL_COMMAND in commands
