@@ -55,7 +55,7 @@ SILENT = 3
 
 SIZES = {
     "full": Size(bare=24, ruled=4, changing=6, honest=4, lying=10, elsewhere=4, hostile=1),
-    "small": Size(bare=10, ruled=2, changing=3, honest=1, lying=4, elsewhere=2, hostile=2),
+    "small": Size(bare=8, ruled=2, changing=3, honest=1, lying=3, elsewhere=1, hostile=3),
 }
 
 

@@ -150,7 +150,15 @@ class Teller:
     def invented_call(self, place: Place) -> Told:
         """A number whose evidence was never gathered."""
         number = self._rng.randint(200, 99_999) if self._fresh else 999
-        calls = ("c0", f"c{number}", "c00001", "C1", f"call-{number}", "alpha/liar#1.1", "c1/again")
+        calls = (
+            "c0",
+            f"c{number}",
+            "c00001",
+            "C1",
+            f"call-{number}",
+            "alpha/other#1.1",
+            "c1/again",
+        )
         claim = self._sayings.claim(place, holds=False)
         return self._told(
             Kind.CALL, place, self._sayings.line(place, claim, at=f"@{self._rng.choice(calls)}")
@@ -247,7 +255,9 @@ class Teller:
 
     def borrowed(self, place: Place) -> Told | None:
         """A fault that is there, cited to make something grave of another that is well."""
-        ill = [one for one in self._places if one.truth.severity is not None]
+        ill = [
+            one for one in self._places if one.truth.severity is not None and one.key != place.key
+        ]
         if place.truth.severity is not None or not ill:
             return None
         fault = self._rng.choice(ill)

@@ -190,6 +190,8 @@ def surely(truth: Truth, comparator: str, said: Value, rounding: float = 0.0) ->
         apart = abs(value - said)
         gray = ROUND_SHARE * abs(said) if abs(said) >= ROUND_FROM else 0.0
         near = apart <= truth.margin + rounding
+        if abs(apart - rounding) <= 0.01 * rounding:
+            return None
         if (near and truth.margin) or (not near and apart <= truth.margin + gray):
             return None
         return near == (comparator != "!=")

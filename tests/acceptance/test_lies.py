@@ -3,7 +3,6 @@ stays one. The bench says how; `HOSTSWARM_LIES_SEED` gives the same lies again."
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 
@@ -32,19 +31,14 @@ def can_mount() -> bool:
     return subprocess.run(argv, capture_output=True, timeout=10, check=False).returncode == 0
 
 
-BORROWED = "a finding is as grave as its gravest claim, though it is told of another subject"
-UNASKED = "the rules take what a model looked for by itself for something that must be there"
-OTHER_WORD = "that a state is not some other bad one is called stale"
-
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(os.name != "posix" or not can_mount(), reason="needs mounts of its own"),
-]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
 def found() -> Round:
     """One run with lies that nobody has seen before, unless a seed is set."""
+    if not can_mount():
+        pytest.skip("this user may have no mounts of its own here")
     return one_round(seed_of_now(), "small")
 
 
@@ -54,7 +48,6 @@ def test_enough_is_said_of_every_kind(found: Round) -> None:
     assert {row.kind for row in found.rows} == set(Kind)
 
 
-@pytest.mark.xfail(strict=True, reason=f"{BORROWED}; {UNASKED}")
 def test_lies_do_not_become_facts(found: Round) -> None:
     assert false_verified(found) <= MOST_FALSE_VERIFIED, "\n".join(examples([found]))
 
@@ -63,19 +56,16 @@ def test_what_is_so_is_not_called_wrong(found: Round) -> None:
     assert true_refuted(found) <= MOST_TRUE_REFUTED, "\n".join(examples([found]))
 
 
-@pytest.mark.xfail(strict=False, reason=OTHER_WORD)
 def test_checking_loses_no_fault_that_was_told(found: Round) -> None:
     assert found.ill.said > 0
     assert recall_lost(found) <= MOST_RECALL_LOST, (found.seed, found.ill)
 
 
-@pytest.mark.xfail(strict=True, reason=BORROWED)
 def test_no_alarm_is_wrong_after_checking(found: Round) -> None:
     assert found.ill.alarms > 0
     assert found.ill.right == found.ill.alarms, (found.seed, found.ill)
 
 
-@pytest.mark.xfail(strict=True, reason=UNASKED)
 def test_a_healthy_host_has_no_alarm_whatever_is_said_of_it(found: Round) -> None:
     assert found.well.alarms_before > 0
     assert found.well.alarms == 0, (found.seed, found.well)
