@@ -35,6 +35,7 @@ class Shelf:
 
     summarise: Callable[[Evidence], str]
     count: Callable[[Message], int]
+    told: _Told | None = None
     _whole: dict[str, str] = field(default_factory=dict[str, str])
     _cut: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     _folded: dict[str, str] = field(default_factory=dict[str, str])
@@ -58,6 +59,33 @@ class Shelf:
         if evidence.call_id not in self._folded:
             self._folded[evidence.call_id] = f"{alias} {self.summarise(evidence)}"
         return self._folded[evidence.call_id]
+
+
+@dataclass(slots=True)
+class _Told:
+    """A conversation with nothing folded or left out, which each turn only adds to.
+
+    Args:
+        read: The calls whose answers stand in it.
+        used: The ids that its calls have.
+    """
+
+    form: Form
+    steps: list[Step] = field(default_factory=list[Step])
+    messages: list[Message] = field(default_factory=list[Message])
+    tokens: int = 0
+    partial: bool = False
+    read: set[str] = field(default_factory=set[str])
+    used: set[str] = field(default_factory=set[str])
+
+    def begins(self, steps: Sequence[Step], form: Form) -> bool:
+        """Whether this is the beginning of these steps in this form."""
+        mine = self.steps
+        return (
+            self.form is form
+            and len(mine) <= len(steps)
+            and all(one is other for one, other in zip(mine, steps, strict=False))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +129,13 @@ def fit(
     Raises:
         ContextExceeded: Not even the task and the last step fit.
     """
-    steps = [_Shown(step) for step in transcript.steps if step.by is Mind.MODEL]
+    own = [step for step in transcript.steps if step.by is Mind.MODEL]
+    if not closing:
+        told = _told(transcript, form, shelf, own)
+        tokens = sum(map(shelf.count, opening)) + told.tokens
+        if tokens <= room_tokens:
+            return Conversation([*opening, *told.messages], tokens, told.partial)
+    steps = [_Shown(step) for step in own]
     while True:
         messages, partial = _written(opening, transcript, form, shelf, steps)
         if closing:
@@ -116,6 +150,21 @@ def fit(
                 f"and the model has room for {max(int(room_tokens), 0):,}",
                 "use a model with a longer window, or set HOSTSWARM_CONTEXT_LENGTH if it has one",
             )
+
+
+def _told(transcript: Transcript, form: Form, shelf: Shelf, steps: Sequence[Step]) -> _Told:
+    """All steps as they are shown where there is room, with what was told in earlier turns."""
+    told = shelf.told
+    if told is None or not told.begins(steps, form):
+        told = shelf.told = _Told(form)
+    for step in steps[len(told.steps) :]:
+        shown = _Shown(step)
+        messages, partial = _step(shown, transcript, form, shelf, told.read, told.used)
+        told.steps.append(step)
+        told.messages += messages
+        told.tokens += sum(map(shelf.count, messages))
+        told.partial |= partial
+    return told
 
 
 def _tighten(steps: list[_Shown]) -> bool:
@@ -154,13 +203,28 @@ def _written(
     for shown in steps:
         if shown.left_out:
             continue
-        texts: list[str] = []
-        for reply in shown.step.replies:
-            text, whole = _result(reply, transcript, shown, shelf, read)
-            partial |= not whole
-            texts.append(text)
-        messages += form.step(shown.step, texts, used)
+        told, cut = _step(shown, transcript, form, shelf, read, used)
+        messages += told
+        partial |= cut
     return messages, partial
+
+
+def _step(
+    shown: _Shown,
+    transcript: Transcript,
+    form: Form,
+    shelf: Shelf,
+    read: set[str],
+    used: set[str],
+) -> tuple[list[Message], bool]:
+    """The messages of one step, and whether some answer in them is not whole."""
+    texts: list[str] = []
+    partial = False
+    for reply in shown.step.replies:
+        text, whole = _result(reply, transcript, shown, shelf, read)
+        partial |= not whole
+        texts.append(text)
+    return form.step(shown.step, texts, used), partial
 
 
 def _result(

@@ -236,10 +236,11 @@ class Agent:
             if under_way:
                 await asyncio.wait(under_way.values())
         finally:
-            for task in under_way.values():
+            late = [task for task in under_way.values() if not task.done()]
+            for task in late:
                 task.cancel()
-            if under_way:
-                await asyncio.wait(under_way.values())
+            if late:
+                await asyncio.wait(late)
             done = {
                 task: task.result()
                 for task in under_way.values()

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from swarm_tasks.brain.loose import (
     Nonsense,
     content_text,
@@ -108,8 +110,11 @@ def encode(request: ModelRequest, model: str, without: Collection[Feature] = ())
             "type": "json_schema",
             "json_schema": {"name": SCHEMA_NAME, "schema": request.json_schema, "strict": True},
         }
-    # Half a surrogate pair, as broken file names hold it, has no place in UTF-8.
-    return _ENCODER.encode(body).encode("utf-8", "replace")
+    try:
+        return to_json(body)  # four times as fast as the standard library's
+    except PydanticSerializationError:
+        # Half a surrogate pair, as broken file names hold it, has no place in UTF-8.
+        return _ENCODER.encode(body).encode("utf-8", "replace")
 
 
 def decode(body: bytes, kind: str) -> Said:

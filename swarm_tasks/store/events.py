@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import redis
 
 from swarm_tasks.log import logger
-from swarm_tasks.models.event import Event
+from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.store import keys
 from swarm_tasks.store.batches import BATCH, Batches
 from swarm_tasks.store.commands import Commands
@@ -41,7 +42,7 @@ class EventWriter:
 
     def _write(self, batch: list[tuple[str, Event]]) -> None:
         pipe = self._client.pipeline(transaction=False)
-        for job, event in batch:
+        for job, event in worth_telling(batch):
             add_event(pipe, job, event)
         for job in {job for job, _ in batch}:
             pipe.expire(keys.EVENTS.at(job=job), self._ttl)
@@ -49,6 +50,22 @@ class EventWriter:
             pipe.execute()
         except redis.RedisError as error:
             logger("events").warning("%d progress events were not told: %s", len(batch), error)
+
+
+def worth_telling(batch: Sequence[tuple[str, Event]]) -> list[tuple[str, Event]]:
+    """The same events but for the starts of tools that have ended since: nobody could see them
+    run, and their ends say all of it."""
+    ended: Counter[tuple[str, str, str]] = Counter()
+    told: list[tuple[str, Event]] = []
+    for job, event in reversed(batch):
+        call = (job, event.part, event.tool)
+        if event.kind is EventKind.TOOL_STARTED and ended[call]:
+            ended[call] -= 1
+            continue
+        if event.kind is EventKind.TOOL_ENDED:
+            ended[call] += 1
+        told.append((job, event))
+    return told[::-1]
 
 
 def add_event(client: Commands, job: str, event: Event) -> None:

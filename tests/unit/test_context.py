@@ -14,7 +14,7 @@ from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.unseen import plain, unmarked
 from tests.support.thinking import gauge, step, transcript
 from workers.context import Conversation, Shelf, fit
-from workers.forms import JsonForm, NativeForm
+from workers.forms import Form, JsonForm, NativeForm
 from workers.paging import PAGE_CHARACTERS, page_of, resolve, shortened, text_of
 
 OPENING: list[Message] = [
@@ -46,6 +46,29 @@ def test_what_fits_is_sent_whole() -> None:
     conversation = shown(100_000)
     assert not conversation.partial
     assert all(item.startswith(f"c{at} {{") for at, item in enumerate(results(conversation), 1))
+
+
+@pytest.mark.parametrize("form", [NativeForm(), JsonForm()])
+def test_what_was_told_in_earlier_turns_is_told_the_same_again(form: Form) -> None:
+    items = [gauge(f"g{at}", float(at), note="note " * (at * 900)) for at in range(1, 4)]
+    # One call twice: its answer stands in the conversation already.
+    steps = [step(item) for item in (*items, items[0])]
+    shelf = Shelf(summary, message_tokens)
+    for number in (1, 2, 4):
+        seen = transcript(*steps[:number])
+        anew = fit(OPENING, seen, form, Shelf(summary, message_tokens), 100_000)
+        assert fit(OPENING, seen, form, shelf, 100_000) == anew
+    assert anew.partial
+    assert "answered above" in str(anew.messages[-1]["content"])
+    # Neither a turn that has no room nor the last one spoils the next.
+    tight = fit(OPENING, transcript(*steps), form, shelf, anew.tokens * 0.7)
+    assert "folded g1" in str(tight.messages)
+    last = fit(OPENING, transcript(*steps), form, shelf, 100_000, "Answer now.")
+    assert str(last.messages[-1]["content"]).endswith("Answer now.")
+    assert fit(OPENING, transcript(*steps), form, shelf, 100_000) == anew
+    other = transcript(*steps[:2])
+    fresh = fit(OPENING, other, form, Shelf(summary, message_tokens), 100_000)
+    assert fit(OPENING, other, form, shelf, 100_000) == fresh
 
 
 def test_older_answers_are_folded_first_and_the_oldest_of_them_first() -> None:
