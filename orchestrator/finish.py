@@ -126,6 +126,8 @@ def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
             report = HostReport.model_validate_json(text)
             if report.host not in hosts:
                 raise ValueError("it names a host that was not asked")
+            if any(finding.host != report.host for finding in report.findings):
+                raise ValueError("it speaks for another host")
         except ValueError as error:
             part = next(one for one in ledger.parts(job.id) if one.part == name)
             why = f"its report cannot be read: {_first(error)}"

@@ -228,21 +228,24 @@ class Checker:
     def _concluded(self, finding: Finding, row: Sequence[Case | Claim]) -> Finding:
         """A finding with the verdicts of its claims, and what they justify."""
         claims: list[Claim] = []
-        grades: dict[int, Grade | None] = {}
-        for at, case in enumerate(row):
+        grades: list[Grade | None] = []
+        titles: list[str] = []
+        for case in row:
             if isinstance(case, Claim):
                 here = case.host in ("", self._host)
                 lacks = here and case.verdict is Verdict.UNVERIFIABLE and not case.reason
                 claims.append(case.model_copy(update={"reason": NO_PROBE}) if lacks else case)
+                grades.append(None)
+                titles.append("")
                 continue
-            settled_claim = case.settled()
-            grades[at] = self._grade(case)
-            claims.append(settled_claim)
-            if finding.source == "rules" and settled_claim.verdict is Verdict.STALE:
-                found = self._regraded(finding, case, grades[at])
+            claims.append(case.settled())
+            grades.append(self._grade(case))
+            titles.append(case.probe.rule.title if case.probe else "")
+            if finding.source == "rules" and claims[-1].verdict is Verdict.STALE:
+                found = self._regraded(finding, case, grades[-1])
                 if found is not None:
                     return found
-        return concluded(finding, claims, [grades.get(at) for at in range(len(claims))])
+        return concluded(finding, claims, grades, titles)
 
     def _regraded(self, finding: Finding, case: Case, level: Grade | None) -> Finding | None:
         """The finding at the level that both fresh samples cross; None where they cross none."""

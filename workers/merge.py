@@ -72,7 +72,7 @@ def merged(raised: Sequence[Finding], answer: Answer) -> tuple[Finding, ...]:
     A model cannot take back what the rules measured. What it says about the same metric of the
     same subject explains that finding rather than standing beside it. Where its own claim does
     not hold it is shown by itself, under a mark of its own: it is another statement. Of two
-    findings about one thing, the one that holds is kept.
+    findings about one thing, the one that holds is kept, and of those the graver.
     """
     said = dict(answer.explained)
     alone: dict[str, Finding] = {}
@@ -85,8 +85,9 @@ def merged(raised: Sequence[Finding], answer: Answer) -> tuple[Finding, ...]:
         elif finding.fingerprint in marks:
             own = fingerprint(finding.host, f"said by {finding.model}", finding.fingerprint)
             alone[own] = finding.model_copy(update={"id": own, "fingerprint": own})
-        elif holds or finding.fingerprint not in alone:
-            alone[finding.fingerprint] = finding
+        else:
+            mark = _mark(finding)
+            alone[mark] = min(finding, alone.get(mark, finding), key=_worth)
     explained = tuple(
         finding.model_copy(update={"explanation": said[finding.fingerprint]})
         if said.get(finding.fingerprint)
@@ -94,3 +95,17 @@ def merged(raised: Sequence[Finding], answer: Answer) -> tuple[Finding, ...]:
         for finding in raised
     )
     return (*explained, *alone.values())
+
+
+def _worth(finding: Finding) -> tuple[bool, int]:
+    """What is kept comes first."""
+    return (not finding.verdict.counts, finding.severity.rank)
+
+
+def _mark(finding: Finding) -> str:
+    """What two findings share only if one may stand for both. Of what another host has yet to
+    measure, nobody knows by now which holds."""
+    open_there = [
+        f"{claim.host} {claim.comparator} {claim.value}" for claim in finding.claims if claim.host
+    ]
+    return " ".join((finding.fingerprint, *open_there))

@@ -157,34 +157,56 @@ def _unsupported(claim: Claim, reason: str) -> Claim:
     return claim.model_copy(update={"verdict": Verdict.UNSUPPORTED, "reason": reason})
 
 
-def concluded(finding: Finding, claims: Sequence[Claim], grades: Sequence[Grade | None]) -> Finding:
+def concluded(
+    finding: Finding,
+    claims: Sequence[Claim],
+    grades: Sequence[Grade | None],
+    titles: Sequence[str],
+) -> Finding:
     """The fourth check: the finding with its claims' verdicts, as grave as they justify. Pure.
 
     The rules grade what they raise; what a model raises is graded here, by the same rules, and is
     never graver than the model itself said.
 
+    What is a fact is told in words of the rules as well: a model's own title may say more than its
+    claims do, and goes before its explanation.
+
     Args:
         grades: The level that each claim's fresh values cross; None for none.
+        titles: What the rules call each claim's trouble.
     """
     if not claims:
         return finding
     verdict = Verdict.worst(claim.verdict for claim in claims)
     if finding.verdict is Verdict.UNSUPPORTED:
         verdict = Verdict.worst((verdict, finding.verdict))
-    severity = finding.severity
-    if finding.source == "model" and verdict is Verdict.VERIFIED:
-        # What is said of one thing is not made graver by another thing beside it.
-        about = claims[0].subject
-        levels = [
-            grade.severity
-            for claim, grade in zip(claims, grades, strict=True)
-            if grade is not None and claim.subject == about
-        ]
-        justified = min(levels, key=_rank, default=Severity.INFO)
-        severity = max(justified, finding.said_severity or justified, key=_rank)
-    return finding.model_copy(
-        update={"claims": tuple(claims), "verdict": verdict, "severity": severity}
+    checked = finding.model_copy(update={"claims": tuple(claims), "verdict": verdict})
+    if finding.source == "rules" or verdict is not Verdict.VERIFIED:
+        return checked
+    # What is said of one thing is not made graver by another thing beside it.
+    about = claims[0].subject
+    levels = [
+        (grade.severity, title)
+        for claim, grade, title in zip(claims, grades, titles, strict=True)
+        if grade is not None and claim.subject == about
+    ]
+    meaning = measure(claims[0].metric).meaning
+    calm = (Severity.INFO, f"{meaning[0].upper()}{meaning[1:]}")
+    justified, title = min(levels, key=lambda level: level[0].rank, default=calm)
+    said = finding.said_severity or justified
+    return checked.model_copy(
+        update={
+            "severity": max(justified, said, key=lambda severity: severity.rank),
+            "title": title,
+            "explanation": _said(finding.title, finding.explanation),
+        }
     )
+
+
+def _said(title: str, explanation: str) -> str:
+    """A model's own words, its title first."""
+    end = "" if title.endswith((".", "!", "?")) else "."
+    return f"{title}{end} {explanation}".strip()
 
 
 def regraded(
@@ -230,7 +252,3 @@ def standing(findings: Iterable[Finding]) -> dict[str, Severity]:
         for finding in findings
         if finding.verdict.counts and finding.source == "rules"
     }
-
-
-def _rank(severity: Severity) -> int:
-    return severity.rank

@@ -213,7 +213,7 @@ class Ledger:
             kind=EventKind.JOB_CLOSED,
             at=now_utc(),
             status=report.job.status.value,
-            findings=len(report.findings),
+            findings=sum(1 for finding in report.findings if finding.counts),
         )
         answer: int = self._close_job(
             keys=[

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swarm_tasks.brain.base import Mind, Transcript
+from swarm_tasks.brain.base import Answer, Mind, Transcript
 from swarm_tasks.models.evidence import Evidence, ToolCall
 from swarm_tasks.models.finding import (
     Claim,
@@ -26,10 +26,12 @@ from tests.support import fake_tools
 from tests.support.thinking import REGISTRY, gauge, step
 from tests.support.thinking import transcript as swept_by
 from workers.checker import Checked, Checker
+from workers.merge import merged
 from workers.rules.brain import RulesBrain
 from workers.rules.rule import Reading, Rule
 from workers.verify import standing
 
+INFO = Severity.INFO
 Fresh = Callable[[ToolCall, str], Evidence]
 
 
@@ -307,6 +309,37 @@ def test_the_rules_raise_nothing_of_what_a_model_picked() -> None:
     picky = RulesBrain(REGISTRY, [replace(PROBED, of_choice=True)], {})
     assert picky.review(transcript(gauge("one", 97.0))).findings
     assert not picky.review(swept_by(step(gauge("one", 97.0), by=Mind.MODEL))).findings
+
+
+@pytest.mark.parametrize(
+    ("value", "title"), [(97.0, "The gauge is high"), (12.0, "Share of CPU time in use")]
+)
+def test_a_fact_of_a_model_s_is_told_in_the_rules_words(value: float, title: str) -> None:
+    evidence = gauge("one", value)
+    told = finding(claim(evidence, ">=", 5)).model_copy(
+        update={"title": "/dev/sda is failing", "explanation": "It is hot."}
+    )
+    found = check([told], [evidence], samples(value)).findings[0]
+    assert (found.verdict, found.title) == (Verdict.VERIFIED, title)
+    assert found.explanation == "/dev/sda is failing. It is hot."
+
+
+def test_of_two_that_hold_the_graver_is_kept() -> None:
+    evidence = gauge("one", 97.0)
+    grave, calm = finding(claim(evidence, ">=", 90)), finding(claim(evidence, ">=", 1), said=INFO)
+    checked = check([grave, calm], [evidence], samples(97.0)).findings
+    for pair in (checked, checked[::-1]):
+        (kept,) = merged((), Answer(findings=pair))
+        assert kept.severity is Severity.CRITICAL
+
+
+def test_what_another_host_has_yet_to_measure_stands_for_itself() -> None:
+    evidence = gauge("one", 97.0)
+    both = [
+        finding(claim(evidence, ">=", limit, host="beta", evidence=(), observed=None))
+        for limit in (90, 10)
+    ]
+    assert len(merged((), Answer(findings=tuple(both)))) == 2
 
 
 def calm_readings(answer: fake_tools.Gauge) -> tuple[Reading, ...]:
