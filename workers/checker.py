@@ -5,43 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from swarm_tasks.errors import UsageError
 from swarm_tasks.measures import measure
-from swarm_tasks.models.base import canonical_json
-from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
+from swarm_tasks.models.evidence import Evidence, ToolCall
 from swarm_tasks.models.finding import Claim, EvidenceRef, Finding, Verdict
-from swarm_tasks.models.policy import Policy
+from swarm_tasks.models.policy import Checks, Policy
 from workers.loop import CallTool
 from workers.rules.brain import RulesBrain
 from workers.rules.judge import Grade, grade, limits_for
-from workers.rules.rule import Reading, Rule
-from workers.rules.subjects import resolve
+from workers.rules.rule import Rule
+from workers.sample import Case, Probe, taken_of
 from workers.tools.registry import Registry
-from workers.verify import Desk, Sample, bears_out, concluded, regraded, settled
+from workers.verify import Desk, concluded, regraded
 
 NO_PROBE = "no tool here measures that"
-NO_TIME = "there was no time to measure it again"
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """How trusted code measures one claim again.
-
-    Args:
-        rule: What reads the answer.
-        trusted: Whether the claim's own evidence measured the same thing.
-    """
-
-    rule: Rule
-    call: ToolCall
-    trusted: bool = False
-
-    @property
-    def key(self) -> bytes:
-        """The same for two probes that ask the host the same."""
-        return canonical_json([self.call.tool, self.call.arguments])
+NOT_LISTED = "nobody lists it among what this host is to look at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +60,7 @@ class Checker:
         self._policy = policy
         self._call_tool = call_tool
         self._prefix = prefix
+        self._calls = 0
         self._taken: list[Evidence] = []
 
     @property
@@ -115,7 +96,8 @@ class Checker:
                     continue
                 probe = self._probe(claim, desk.first(claim))
                 if probe is not None:
-                    cases[at, place] = Case(claim, probe, picked=desk.picked(claim))
+                    by_rules = findings[at].source == "rules"
+                    cases[at, place] = Case(claim, probe, desk.picked(claim), by_rules)
         await self._measure(cases.values(), begun + seconds)
         checked = tuple(
             self._concluded(
@@ -128,55 +110,63 @@ class Checker:
     async def check_for_others(self, claims: Sequence[Claim], seconds: float) -> tuple[Claim, ...]:
         """Claims about this host that were made elsewhere, with what is measured here."""
         end = time.monotonic() + seconds
-        cases = [Case(claim, self._probe(claim, None)) for claim in claims]
-        await self._measure([case for case in cases if case.probe is not None], end)
-        return tuple(self._answered(case) for case in cases)
+        cases = [self._case_of_others(claim) for claim in claims]
+        await self._measure([case for case in cases if isinstance(case, Case)], end)
+        return tuple(
+            case if isinstance(case, Claim) else self._answered(case, claim)
+            for case, claim in zip(cases, claims, strict=True)
+        )
+
+    def _case_of_others(self, claim: Claim) -> Case | Claim:
+        """A claim that was made elsewhere, ready to be measured; or itself, with the reason why it
+        is not."""
+        probe = self._probe(claim, None)
+        if probe is None:
+            return claim.model_copy(update={"reason": NO_PROBE})
+        if probe.rule.of_choice and not _listed(probe.call, self._policy.checks):
+            # A model on another host must not send this one to a place of its choice.
+            return claim.model_copy(update={"reason": NOT_LISTED})
+        return Case(claim, probe)
 
     async def _measure(self, cases: Iterable[Case], end: float) -> None:
-        """Take a sample for each case, and a second one where the first does not bear it out."""
-        cases = tuple(cases)
-        taken = await self._take((case.probe for case in cases), end)
-        for case in cases:
-            case.first = self._sample(case, taken)
-        again = [case for case in cases if not case.borne_out and case.first.answered]
-        taken = await self._take((case.probe for case in again), end)
-        for case in again:
-            case.second = self._sample(case, taken)
+        """Take a sample for each case, and a second one where the first does not bear it out.
 
-    async def _take(self, probes: Iterable[Probe | None], end: float) -> dict[bytes, Evidence]:
-        """The answers to these probes that came in time, each asked once."""
-        wanted = {probe.key: probe for probe in probes if probe is not None}
+        Each probe goes by itself, so that one that hangs costs the others nothing.
+        """
+        groups: dict[bytes, list[Case]] = {}
+        for case in cases:
+            groups.setdefault(case.probe.key, []).append(case)
         left = end - time.monotonic()
-        if not wanted or left <= 0:
-            return {}
-        first = len(self._taken) + 1
-        running = {
-            asyncio.ensure_future(self._call_tool(probe.call, f"{self._prefix}{number}")): key
-            for number, (key, probe) in enumerate(wanted.items(), first)
-        }
+        if not groups or left <= 0:
+            return
+        running = [asyncio.ensure_future(self._follow(group)) for group in groups.values()]
         try:
-            done, _ = await asyncio.wait(running, timeout=left)
+            await asyncio.wait(running, timeout=left)
         finally:
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
-        taken = {key: task.result() for task, key in running.items() if task in done}
-        self._taken += taken.values()
-        return taken
+        for task in running:
+            if not task.cancelled():
+                task.result()
 
-    def _sample(self, case: Case, taken: Mapping[bytes, Evidence]) -> Sample:
-        """What a measurement says of one claim."""
-        if case.probe is None:
-            return Sample(unread=NO_PROBE)
-        item = taken.get(case.probe.key)
-        if item is None:
-            return Sample(unread=NO_TIME)
-        if item.status is not EvidenceStatus.OK:
-            return Sample(item, unread=item.reason)
-        readings = [
-            reading for rule, reading in self._rules.readings(item) if rule is case.probe.rule
-        ]
-        return sample_of(case.claim, item, case.probe.rule, readings)
+    async def _follow(self, cases: Sequence[Case]) -> None:
+        """Take the samples of the cases that one probe serves."""
+        first = await self._take(cases[0].probe)
+        for case in cases:
+            case.first = taken_of(case, first, self._rules)
+        again = [case for case in cases if case.open]
+        if again:
+            second = await self._take(cases[0].probe)
+            for case in again:
+                case.second = taken_of(case, second, self._rules)
+
+    async def _take(self, probe: Probe) -> Evidence:
+        """One measurement."""
+        self._calls += 1
+        evidence = await self._call_tool(probe.call, f"{self._prefix}{self._calls}")
+        self._taken.append(evidence)
+        return evidence
 
     def _probe(self, claim: Claim, evidence: Evidence | None) -> Probe | None:
         """How a claim is measured again; None where nothing can.
@@ -210,20 +200,18 @@ class Checker:
             return None
         return ToolCall(tool=tool, arguments=arguments.model_dump(mode="json"))
 
-    def _answered(self, case: Case) -> Claim:
+    def _answered(self, case: Case, claim: Claim) -> Claim:
         """A claim that was made elsewhere, with its verdict and the evidence for it."""
-        if case.probe is None:
-            return case.claim.model_copy(update={"reason": NO_PROBE})
-        claim = settled(case.claim, case.first, case.second, trusted=False)
+        checked = case.settled()
         last = case.second or case.first
         if last.reading is None or last.evidence is None:
-            return claim
+            return checked
         ref = EvidenceRef(
             call_id=last.evidence.call_id,
             pointer=last.reading.pointer,
             sha256=last.evidence.sha256(),
         )
-        return claim.model_copy(update={"subject": last.reading.subject, "evidence": (ref,)})
+        return checked.model_copy(update={"subject": last.reading.subject, "evidence": (ref,)})
 
     def _concluded(self, finding: Finding, row: Sequence[Case | Claim]) -> Finding:
         """A finding with the verdicts of its claims, and what they justify."""
@@ -240,7 +228,7 @@ class Checker:
                 continue
             claims.append(case.settled())
             grades.append(self._grade(case))
-            titles.append(case.probe.rule.title if case.probe else "")
+            titles.append(case.probe.rule.title)
             if finding.source == "rules" and claims[-1].verdict is Verdict.STALE:
                 found = self._regraded(finding, case, grades[-1])
                 if found is not None:
@@ -255,7 +243,7 @@ class Checker:
 
     def _grade(self, case: Case) -> Grade | None:
         """The level that every fresh sample of a claim crosses; None for none."""
-        if case.probe is not None and case.probe.rule.of_choice and case.picked:
+        if case.probe.rule.of_choice and case.picked:
             return None
         found: list[Grade] = []
         metric = measure(case.claim.metric)
@@ -270,46 +258,6 @@ class Checker:
         return max(found, key=lambda one: one.severity.rank, default=None)
 
 
-@dataclass(slots=True)
-class Case:
-    """A claim on its way through the third check.
-
-    Args:
-        picked: Whether a model asked for all that it rests on.
-    """
-
-    claim: Claim
-    probe: Probe | None
-    picked: bool = False
-    first: Sample = field(default_factory=Sample)
-    second: Sample | None = None
-
-    @property
-    def borne_out(self) -> bool:
-        """Whether the first sample bears the claim out."""
-        return bears_out(self.claim, self.first)
-
-    def settled(self) -> Claim:
-        """The claim with its verdict."""
-        trusted = self.probe is not None and self.probe.trusted
-        return settled(self.claim, self.first, self.second, trusted=trusted)
-
-
-def sample_of(claim: Claim, item: Evidence, rule: Rule, readings: Sequence[Reading]) -> Sample:
-    """What an answer that trusted code got says of a claim's subject. Pure."""
-    for reading in readings:
-        if reading.subject == claim.subject:
-            return Sample(item, reading)
-    found = resolve(claim.subject, readings) if claim.host else None
-    if found is not None:
-        return Sample(item, found)
-    if rule.absent_is_well:
-        return Sample(item, absent=True)
-    if claim.evidence:
-        return Sample(item, unread=f"{claim.subject} is no longer shown")
-    return Sample(item, unread=f"there is no {claim.subject!r} here that this could be about")
-
-
 def _same_thing(rules: Sequence[Rule], call: ToolCall, evidence: Evidence) -> bool:
     """Whether evidence was taken with no argument that makes it another measurement than trusted
     code's: then what it says was so."""
@@ -317,3 +265,9 @@ def _same_thing(rules: Sequence[Rule], call: ToolCall, evidence: Evidence) -> bo
     return rule.tool == evidence.tool and all(
         evidence.arguments.get(name) == call.arguments.get(name) for name in rule.decisive
     )
+
+
+def _listed(call: ToolCall, checks: Checks) -> bool:
+    """Whether the operator lists what a call would look at."""
+    entries = {entry for kind in Checks.model_fields for entry in getattr(checks, kind)}
+    return any(value in entries for value in call.arguments.values() if isinstance(value, str))

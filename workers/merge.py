@@ -70,24 +70,23 @@ def merged(raised: Sequence[Finding], answer: Answer) -> tuple[Finding, ...]:
     """The rules' findings with the model's explanations, then what the model alone found.
 
     A model cannot take back what the rules measured. What it says about the same metric of the
-    same subject explains that finding rather than standing beside it. Where its own claim does
-    not hold it is shown by itself, under a mark of its own: it is another statement. Of two
-    findings about one thing, the one that holds is kept, and of those the graver.
+    same subject explains that finding rather than standing beside it. What does not hold is
+    shown by itself, under a mark of its own: it is another statement. Of two findings about one
+    thing that hold, the graver is kept.
     """
     said = dict(answer.explained)
     alone: dict[str, Finding] = {}
     marks = {finding.fingerprint for finding in raised}
     for finding in answer.findings:
-        holds = finding.verdict.counts
-        if finding.fingerprint in marks and holds:
+        if finding.fingerprint in marks and finding.verdict.counts:
             words = " ".join(filter(None, (finding.explanation, finding.advice)))
             said.setdefault(finding.fingerprint, words)
-        elif finding.fingerprint in marks:
-            own = fingerprint(finding.host, f"said by {finding.model}", finding.fingerprint)
-            alone[own] = finding.model_copy(update={"id": own, "fingerprint": own})
-        else:
+        elif finding.verdict.counts:
             mark = _mark(finding)
-            alone[mark] = min(finding, alone.get(mark, finding), key=_worth)
+            alone[mark] = min(finding, alone.get(mark, finding), key=_rank)
+        else:
+            own = fingerprint(finding.host, f"said by {finding.model}", _mark(finding))
+            alone[own] = finding.model_copy(update={"id": own, "fingerprint": own})
     explained = tuple(
         finding.model_copy(update={"explanation": said[finding.fingerprint]})
         if said.get(finding.fingerprint)
@@ -97,15 +96,20 @@ def merged(raised: Sequence[Finding], answer: Answer) -> tuple[Finding, ...]:
     return (*explained, *alone.values())
 
 
-def _worth(finding: Finding) -> tuple[bool, int]:
-    """What is kept comes first."""
-    return (not finding.verdict.counts, finding.severity.rank)
+def _rank(finding: Finding) -> int:
+    """The graver one is kept."""
+    return finding.severity.rank
 
 
 def _mark(finding: Finding) -> str:
-    """What two findings share only if one may stand for both. Of what another host has yet to
-    measure, nobody knows by now which holds."""
-    open_there = [
-        f"{claim.host} {claim.comparator} {claim.value}" for claim in finding.claims if claim.host
+    """What two findings share only if one may stand for both.
+
+    Of what does not hold, each claim is another lie; of what another host has yet to measure,
+    nobody knows by now which holds.
+    """
+    apart = [
+        f"{claim.host} {claim.subject} {claim.comparator} {claim.value}"
+        for claim in finding.claims
+        if claim.host or not finding.verdict.counts
     ]
-    return " ".join((finding.fingerprint, *open_there))
+    return " ".join((finding.fingerprint, *apart))

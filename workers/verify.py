@@ -9,40 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from swarm_tasks.measures import measure
-from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Claim, EvidenceRef, Finding, Severity, Verdict
 from workers.comparing import compares
 from workers.rules.brain import RulesBrain
 from workers.rules.judge import Grade
-from workers.rules.rule import Reading
+from workers.sample import Sample
 
 TO_BE_CHECKED_THERE = "it is about another host, which is to measure it"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One measurement that trusted code made of a claim's metric.
-
-    Args:
-        evidence: The call, whatever became of it; None where none could be made.
-        reading: What it says of the claim's subject; None where it says nothing.
-        unread: Why there is no reading, where that is no answer either.
-        absent: Whether the tool answered and no longer shows the subject.
-    """
-
-    evidence: Evidence | None = None
-    reading: Reading | None = None
-    unread: str = ""
-    absent: bool = False
-
-    @property
-    def answered(self) -> bool:
-        """Whether it says anything of the subject, if only that it is gone."""
-        return self.reading is not None or self.absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,60 +73,6 @@ class Desk:
         if not compares(reading.value, claim.comparator, claim.value):
             return "the evidence does not say so"
         return ""
-
-
-def settled(claim: Claim, first: Sample, second: Sample | None, *, trusted: bool) -> Claim:
-    """The third check: what one or two fresh samples make of a claim. Pure.
-
-    One that bears it out is enough: what its own evidence and one more measurement say is so.
-
-    Args:
-        second: None where the first bore it out, or none could be taken.
-        trusted: Whether the claim's own evidence was taken by a call that trusted code would
-            make: then it was so, and has changed since.
-    """
-    if not first.answered:
-        return _closed(claim, Verdict.UNVERIFIABLE, first, first.unread)
-    if bears_out(claim, first):
-        return _closed(claim, Verdict.VERIFIED, first)
-    if second is None or not second.answered:
-        why = second.unread if second else "there was no time for a second measurement"
-        return _closed(claim, Verdict.UNVERIFIABLE, first, f"measured otherwise once, and {why}")
-    if bears_out(claim, second):
-        return _closed(claim, Verdict.VERIFIED, second, "it comes and goes")
-    if trusted:
-        return _closed(claim, Verdict.STALE, second)
-    return _closed(claim, Verdict.REFUTED, second)
-
-
-def bears_out(claim: Claim, sample: Sample) -> bool:
-    """Whether a sample says what the claim says, within the metric's tolerance. A word does if it
-    is as bad as the claimed one."""
-    metric = measure(claim.metric)
-    bad = metric.states.get(str(claim.value)) if metric.states else None
-    if sample.reading is None:
-        # What is no longer shown among what is bad is well.
-        return sample.absent and bool(metric.states) and (bad is None) == (claim.comparator == "==")
-    value = sample.reading.value
-    if metric.states and claim.comparator == "==":
-        return metric.states.get(str(value)) == bad
-    slack = 0.0 if isinstance(claim.value, str) else metric.slack(float(claim.value))
-    return compares(value, claim.comparator, claim.value, slack)
-
-
-def _closed(claim: Claim, verdict: Verdict, sample: Sample, reason: str = "") -> Claim:
-    value: JsonScalar | None = sample.reading.value if sample.reading else None
-    taken: datetime | None = sample.evidence.started if sample.evidence else None
-    if sample.absent and not reason:
-        reason = "it is no longer there"
-    return claim.model_copy(
-        update={
-            "verdict": verdict,
-            "remeasured": value,
-            "remeasured_at": taken if value is not None or sample.absent else None,
-            "reason": reason,
-        }
-    )
 
 
 def _unsupported(claim: Claim, reason: str) -> Claim:

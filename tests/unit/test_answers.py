@@ -216,9 +216,11 @@ def test_words_of_a_finding_that_does_not_hold_explain_nothing() -> None:
     assert (said.source, said.verdict) == ("model", Verdict.UNSUPPORTED)
 
 
-def test_of_two_findings_about_one_thing_the_supported_one_is_kept() -> None:
+def test_a_finding_that_does_not_hold_stands_beside_the_one_that_does() -> None:
     claims = ("cpu.busy_percent > 50 @c2/busy_percent", "cpu.busy_percent < 50 @c2/busy_percent")
     answer = good({"findings": [{"title": "t", "claims": [claim]} for claim in claims]})
     for findings in (answer.findings, answer.findings[::-1]):
-        (kept,) = merged((), answer.model_copy(update={"findings": findings}))
+        told = merged((), answer.model_copy(update={"findings": findings}))
+        assert len({finding.fingerprint for finding in told}) == 2
+        (kept,) = (finding for finding in told if finding.verdict.counts)
         assert kept.claims[0].comparator == "<"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from swarm_tasks.brain.base import Answer, Mind, Transcript
+from swarm_tasks.measures import measure
 from swarm_tasks.models.evidence import Evidence, ToolCall
 from swarm_tasks.models.finding import (
     Claim,
@@ -21,7 +22,7 @@ from swarm_tasks.models.finding import (
     Verdict,
     fingerprint,
 )
-from swarm_tasks.models.policy import Limits, Policy
+from swarm_tasks.models.policy import Checks, Limits, Policy
 from tests.support import fake_tools
 from tests.support.thinking import REGISTRY, gauge, step
 from tests.support.thinking import transcript as swept_by
@@ -179,22 +180,24 @@ def test_without_time_nothing_is_measured_again() -> None:
     assert found.claims[0].reason == "there was no time to measure it again"
 
 
-def test_a_tool_that_hangs_costs_the_others_nothing() -> None:
+def test_a_tool_that_hangs_costs_the_others_not_even_their_second_sample() -> None:
     brain = RulesBrain(REGISTRY, (*fake_tools.RULES, OTHER), {})
     first = transcript(gauge("quick", 97.0), gauge("slow", 99.0))
     findings = brain.review(first).findings
     assert len(findings) == 2
+    values = [40.0, 97.0]
 
     async def again(call: ToolCall, call_id: str) -> Evidence:
         if call.arguments["path"] == "slow":
             await asyncio.Event().wait()
-        return gauge(call_id, 97.0)
+        return gauge(call_id, values.pop(0))
 
     checker = Checker("alpha", REGISTRY, brain, Policy(), again, "check")
     after = asyncio.run(checker.check(findings, first.evidence, 0.2)).findings
-    verdicts = {finding.subject: finding.verdict for finding in after}
-    assert Verdict.VERIFIED in verdicts.values()
-    assert Verdict.UNVERIFIABLE in verdicts.values()
+    assert {finding.subject: finding.verdict for finding in after} == {
+        "the gauge": Verdict.VERIFIED,
+        "the slow one": Verdict.UNVERIFIABLE,
+    }
 
 
 def test_claims_that_rest_on_one_measurement_share_it() -> None:
@@ -354,6 +357,95 @@ def calm_readings(answer: fake_tools.Gauge) -> tuple[Reading, ...]:
     )
 
 
+def absent_readings(answer: fake_tools.Gauge) -> tuple[Reading, ...]:
+    """What a list of trouble shows: nothing under 50."""
+    if answer.busy_percent < 50:
+        return ()
+    word = "failed" if answer.busy_percent > 90 else "activating"
+    return (Reading(subject="web.service", value=word, pointer="/busy_percent"),)
+
+
+LIST = Rule(
+    name="list",
+    tool="gauge",
+    metric="service.state",
+    readings=absent_readings,
+    title="A service failed",
+    advice="",
+    probe=lambda subject: {"path": "trusted"},
+    absent_is_well=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("sign", "word", "after", "verdict"),
+    [
+        ("==", "failed", (97.0,), "verified"),
+        ("==", "failed", (12.0,), "stale"),
+        ("!=", "activating", (12.0,), "unverifiable"),
+        ("!=", "failed", (97.0,), "unsupported"),
+        ("==", "purple", (12.0,), "unsupported"),
+    ],
+)
+def test_of_a_state_that_is_no_longer_listed_only_trouble_is_known(
+    sign: Comparator, word: str, after: tuple[float, ...], verdict: str
+) -> None:
+    evidence = gauge("one", 97.0)
+    made = claim(evidence, sign, word, metric="service.state", subject="web.service", unit="state")
+    found = check([finding(made)], [evidence], samples(*after), rules=[LIST]).findings[0]
+    assert found.claims[0].verdict == verdict
+
+
+def test_what_an_answer_that_was_cut_does_not_show_is_not_gone() -> None:
+    evidence = gauge("one", 97.0)
+    made = claim(
+        evidence, "==", "failed", metric="service.state", subject="web.service", unit="state"
+    )
+
+    def cut(call: ToolCall, call_id: str) -> Evidence:
+        return gauge(call_id, 12.0).model_copy(update={"truncated": True})
+
+    found = check([finding(made)], [evidence], cut, rules=[LIST]).findings[0]
+    assert found.claims[0].verdict is Verdict.UNVERIFIABLE
+    assert found.claims[0].reason == "web.service is no longer shown"
+
+
+@pytest.mark.parametrize("word", ["active", "purple"])
+def test_nothing_is_true_of_a_service_that_is_not_there(word: str) -> None:
+    made = claim(
+        gauge("x", 1.0),
+        "==",
+        word,
+        metric="service.state",
+        subject="purple monkey",
+        host="alpha",
+        evidence=(),
+        observed=None,
+        unit="state",
+    )
+    assert elsewhere(made, 12.0, rules=[LIST]).verdict is Verdict.UNVERIFIABLE
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [("<=", "verified"), ("==", "unverifiable")])
+def test_a_calm_claim_is_borne_out_where_the_thing_is_no_longer_among_the_busy(
+    sign: Comparator, verdict: str
+) -> None:
+    busy = replace(LIST, metric="process.cpu_percent", readings=busy_readings)
+    evidence = gauge("one", 60.0)
+    made = claim(evidence, sign, 60, metric="process.cpu_percent", subject="pid 7 x, since y")
+    found = check([finding(made)], [evidence], samples(12.0), rules=[busy]).findings[0]
+    assert found.claims[0].verdict == verdict
+
+
+def busy_readings(answer: fake_tools.Gauge) -> tuple[Reading, ...]:
+    """What a list of busy processes shows."""
+    if answer.busy_percent < 50:
+        return ()
+    return (
+        Reading(subject="pid 7 x, since y", value=answer.busy_percent, pointer="/busy_percent"),
+    )
+
+
 def probed(subject: str) -> dict[str, str]:
     """The gauge that trusted code reads."""
     return {"path": "trusted"}
@@ -384,14 +476,17 @@ def test_what_was_so_and_has_changed_is_stale_whatever_else_the_model_asked_for(
     assert found.verdict is Verdict.STALE
 
 
-def elsewhere(made: Claim, *after: float | None, rules: Sequence[Rule]) -> Claim:
+def elsewhere(
+    made: Claim, *after: float | None, rules: Sequence[Rule], policy: Policy | None = None
+) -> Claim:
     """A claim that another host made of this one."""
 
     async def call(asked: ToolCall, call_id: str) -> Evidence:
         return fresh(asked, call_id)
 
     fresh = samples(*after)
-    checker = Checker("alpha", REGISTRY, RulesBrain(REGISTRY, rules, {}), Policy(), call, "check")
+    brain = RulesBrain(REGISTRY, rules, {})
+    checker = Checker("alpha", REGISTRY, brain, policy or Policy(), call, "check")
     return asyncio.run(checker.check_for_others([made], 5.0))[0]
 
 
@@ -412,6 +507,24 @@ def test_a_claim_that_another_host_made_of_this_one_is_measured_here(
     checked = elsewhere(made, *values, rules=[PROBED])
     assert checked.verdict is verdict
     assert bool(checked.evidence) == (values[0] is not None)
+
+
+def test_one_measurement_of_another_host_s_claim_has_no_tolerance() -> None:
+    made = claim(gauge("x", 1.0), ">=", 90, host="alpha", evidence=(), observed=None)
+    assert measure("cpu.busy_percent").slack(90.0) > 1
+    checked = elsewhere(made, 89.5, rules=[PROBED])
+    assert checked.verdict is Verdict.REFUTED
+
+
+@pytest.mark.parametrize(("listed", "verdict"), [((), "unverifiable"), (("trusted",), "verified")])
+def test_no_other_host_sends_this_one_to_a_place_of_its_choice(
+    listed: tuple[str, ...], verdict: str
+) -> None:
+    made = claim(gauge("x", 1.0), ">=", 90, host="alpha", evidence=(), observed=None)
+    picky = replace(PROBED, of_choice=True)
+    policy = Policy(checks=Checks(http=listed))
+    checked = elsewhere(made, 97.0, rules=[picky], policy=policy)
+    assert checked.verdict == verdict
 
 
 def test_a_claim_about_something_that_is_not_here_cannot_be_checked() -> None:

@@ -116,7 +116,9 @@ class RulesBrain:
                     broken.append(_broken(rule, evidence, error))
                     continue
                 cleared |= judgement.cleared
-                measured |= {(one.metric, one.subject): one for one in judgement.measured}
+                if evidence.call_id not in chosen:
+                    # A model may look through a window of its own: that is no point of a trend.
+                    measured |= {(one.metric, one.subject): one for one in judgement.measured}
                 if judgement.healthy and not judgement.findings:
                     healthy[rule.metric] = healthy.get(rule.metric, 0) + judgement.healthy
                 for finding, reading in judgement.findings:
