@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -273,8 +274,16 @@ RULE = Rule(
 )
 
 
+def aside(answer: Gauges) -> Iterable[Reading]:
+    """The same, with the first only there to be claimed."""
+    return (replace(one, judged=one.subject != "gauge 0") for one in readings(answer))
+
+
 def judged(
-    *values: float, policy: Policy | None = None, raised: dict[str, Severity] | None = None
+    *values: float,
+    policy: Policy | None = None,
+    raised: dict[str, Severity] | None = None,
+    rule: Rule = RULE,
 ) -> tuple[Judgement, Evidence]:
     answer = Gauges(values=list(values))
     evidence = Evidence(
@@ -288,7 +297,7 @@ def judged(
         status=EvidenceStatus.OK,
         data=answer.model_dump(mode="json"),
     )
-    return judge(RULE, evidence, answer, policy or Policy(), raised or {}), evidence
+    return judge(rule, evidence, answer, policy or Policy(), raised or {}), evidence
 
 
 def test_a_finding_quotes_its_evidence_and_the_level_it_crossed() -> None:
@@ -323,6 +332,15 @@ def test_silence_is_counted_apart_and_clears_what_was_raised() -> None:
     assert [finding.subject for finding, _ in judgement.findings] == ["gauge 1"]
     assert (judgement.silenced, judgement.healthy) == (1, 0)
     assert fingerprint("alpha", "cpu.busy_percent", "gauge 0") in judgement.cleared
+
+
+def test_a_reading_that_the_levels_do_not_fit_is_neither_measured_nor_well_nor_ill() -> None:
+    rule = replace(RULE, readings=aside)
+    for value in (10, 99):
+        assert judged(value, rule=rule)[0] == Judgement()
+        judgement, _ = judged(value, 90, rule=rule)
+        assert [one.subject for one in judgement.measured] == ["gauge 1"]
+        assert [finding.subject for finding, _ in judgement.findings] == ["gauge 1"]
 
 
 def test_nothing_to_read_is_neither_well_nor_ill() -> None:

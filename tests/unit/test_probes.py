@@ -171,6 +171,26 @@ def test_the_logs_of_the_operator_are_read_again_and_no_others() -> None:
     toolbook().get(rule.tool).parse_arguments(given)
 
 
+@pytest.mark.parametrize("named", [rule.name for rule in rulebook() if "logs" in rule.decisive])
+def test_each_log_that_the_sweep_reads_is_read_again_as_it_was(named: str) -> None:
+    (rule,) = (rule for rule in rulebook() if rule.name == named)
+    checks = Checks(logs=tuple(f"/var/log/kern{number}.log" for number in range(10)))
+    arguments = toolbook().get(rule.tool)
+    for asked in ("/var/log/kern8.log", ["/var/log/kern9.log"], []):
+        first = arguments.parse_arguments({"logs": asked}).model_dump(mode="json")
+        given = rule.again("sda", checks, first)
+        assert given is not None
+        assert arguments.parse_arguments(given).model_dump(mode="json") == first
+
+
+def test_a_log_that_the_operator_does_not_list_is_not_read_again() -> None:
+    (rule,) = (rule for rule in rulebook() if rule.name == "kernel-io-errors")
+    checks = Checks(logs=("/var/log/kern.log",))
+    told = ["/var/log/told.log"]
+    for asked in ([*checks.logs, *told], told, told[0], 7, None):
+        assert rule.again("sda", checks, {"logs": asked}) == {"logs": checks.logs}
+
+
 def test_one_kill_is_the_same_however_far_back_somebody_looked() -> None:
     (rule,) = (rule for rule in rulebook() if rule.name == "oom-kills")
     subjects = [reading.subject for reading in samples.readings(rule)]

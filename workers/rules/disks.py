@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
-from workers.rules.rule import Reading, Rule, head_of
+from workers.rules.rule import AGAIN_SECONDS, Reading, Rule, head_of
 from workers.tools.catalog.disks import DisksIo
 from workers.tools.catalog.raid import Arrays
 from workers.tools.catalog.smart import SmartDisk, SmartHealth
@@ -16,9 +16,6 @@ WELL = frozenset(
     {*("active", "online", "spare", "avail", "inuse"), *("journal", "replacement", "write-mostly")}
 )
 """What a member of a healthy array may be called."""
-
-AGAIN_SECONDS = 0.25
-"""How long to look at a disk for a second time: a check is to take no longer than it must."""
 
 OWN_DEVICE = re.compile(r"/dev/(?:[sh]d[a-z]+|nvme\d+|disk\d+)\Z")
 """Disks that smartctl asks by their name alone; those behind a controller share one name."""

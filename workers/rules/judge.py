@@ -44,7 +44,7 @@ class Judgement:
         healthy: How many readings were within their limits.
         silenced: How many an override told us to ignore.
         cleared: Fingerprints that were measured and are not raised.
-        measured: Every value that was read.
+        measured: Every value that was read and is judged.
     """
 
     findings: tuple[tuple[Finding, Reading], ...] = ()
@@ -134,7 +134,7 @@ def judge(
     cleared: set[str] = set()
     measured: list[Measured] = []
     silenced = healthy = 0
-    for reading in rule.readings(answer):
+    for reading in filter(lambda one: one.judged, rule.readings(answer)):
         mark = fingerprint(evidence.host, metric.name, reading.subject)
         measured.append(Measured(metric=metric.name, subject=reading.subject, value=reading.value))
         limits = limits_for(metric, reading, policy, evidence.host)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import cast
 
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
@@ -98,8 +99,18 @@ def same_window(subject: str) -> Mapping[str, JsonScalar] | None:
     return {"since_minutes": int(found["minutes"])} if found else {}
 
 
-def host_logs(checks: Checks) -> Mapping[str, object]:
-    """The log files that the operator lists: anybody may write into another one."""
+def host_logs(checks: Checks, asked: Mapping[str, object]) -> Mapping[str, object]:
+    """The log files that the evidence was read from, where the operator lists them all.
+
+    Anybody may write into another file: then the first that are listed. The sweep reads each of
+    them in a call of its own, so that those beyond the most of one call have their turn as well.
+    """
+    logs = asked.get("logs")
+    read = (logs,) if isinstance(logs, str) else logs
+    if isinstance(read, list | tuple):
+        paths = tuple(cast(Iterable[object], read))
+        if all(path in checks.logs for path in paths):
+            return {"logs": paths}
     return {"logs": checks.logs[:LOGS]}
 
 

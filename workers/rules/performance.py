@@ -6,13 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
-from workers.rules.rule import Reading, Rule
+from workers.rules.rule import AGAIN_SECONDS, Reading, Rule
 from workers.tools.catalog.memory import Memory, Swap
 from workers.tools.catalog.performance import Cpu, Load
-
-AGAIN_SECONDS = 0.25
-"""How long to look at the processors for a second time: a check is to take no longer than it
-must."""
 
 
 def cpu_busy(answer: Cpu) -> Iterable[Reading]:

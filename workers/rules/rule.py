@@ -13,6 +13,14 @@ from swarm_tasks.models.policy import Checks, Limits
 Probe = Callable[[str], Mapping[str, JsonScalar] | None]
 """From a reading's subject to the arguments of the tool that measure it again."""
 
+FromChecks = Callable[[Checks, Mapping[str, object]], Mapping[str, object]]
+"""From what the operator lists, and the arguments that a subject was first measured with, to more
+arguments of the tool that measure it again."""
+
+AGAIN_SECONDS = 0.25
+"""How long to look for a second time, where a tool looks for a while: a check is to take no longer
+than it must."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -25,6 +33,8 @@ class Reading:
         detail: What a person wants to know beside the value, in a few words.
         limits: Levels for this subject alone, where the metric's own do not fit it.
         key: What names the subject in overrides; empty means the subject itself.
+        judged: Whether the metric's levels fit it. A reading that they do not fit, such as how
+            full an image is, is there to be claimed; it is never a finding by itself.
     """
 
     subject: str
@@ -33,6 +43,7 @@ class Reading:
     detail: str = ""
     limits: Limits | None = None
     key: str = ""
+    judged: bool = True
 
 
 def nothing_to_dig(reading: Reading) -> tuple[ToolCall, ...]:
@@ -54,9 +65,14 @@ def named(argument: str) -> Probe:
     return probe
 
 
-def of_no_check(checks: Checks) -> Mapping[str, object]:
+def of_no_check(checks: Checks, asked: Mapping[str, object]) -> Mapping[str, object]:
     """For tools that need to know nothing of what the operator lists."""
     return {}
+
+
+def all_there_is(answer: Any) -> bool:
+    """For tools whose answers leave nothing out."""
+    return True
 
 
 def head_of(subject: str) -> str:
@@ -89,11 +105,13 @@ class Rule:
         probe: The tool's arguments that measure a subject of this rule again, whoever measured it
             first and however; None where this tool cannot.
         checks: More arguments for that, from what the operator lists, such as the log files to
-            look into. What a model chose for them does not count.
+            look into. What a model chose beside that does not count.
         decisive: Arguments of the tool that decide what the metric means, such as how long to
             wait for an answer: what was measured with another value is another thing.
         absent_is_well: Whether a subject that a successful answer no longer shows has recovered,
             as in a list of what failed. Where it is False, it merely cannot be seen any more.
+        complete: Whether an answer shows all there is. One that is cut short, or that had not all
+            it reads from, says nothing of a subject that is missing from it.
         of_choice: Whether a subject is there only because somebody named it: a URL, a port, a
             file. Nobody expects it to be well unless the operator lists it, so that what a model
             picks is no trouble of the host's.
@@ -107,16 +125,21 @@ class Rule:
     advice: str
     dig: Callable[[Reading], tuple[ToolCall, ...]] = nothing_to_dig
     probe: Probe = whole_tool
-    checks: Callable[[Checks], Mapping[str, object]] = of_no_check
+    checks: FromChecks = of_no_check
     decisive: tuple[str, ...] = ()
     absent_is_well: bool = False
+    complete: Callable[[Any], bool] = all_there_is
     of_choice: bool = False
 
-    def again(self, subject: str, checks: Checks) -> Mapping[str, object] | None:
+    def again(
+        self, subject: str, checks: Checks, asked: Mapping[str, object] | None = None
+    ) -> Mapping[str, object] | None:
         """All arguments with which trusted code measures `subject`; None where this tool cannot.
 
         Args:
             checks: What the operator lists for this host.
+            asked: The arguments that the evidence was gathered with, where there is any by this
+                rule's tool.
         """
         given = self.probe(subject)
-        return None if given is None else {**given, **self.checks(checks)}
+        return None if given is None else {**given, **self.checks(checks, asked or {})}

@@ -7,14 +7,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from swarm_tasks.models.base import JsonScalar
-from workers.rules.rule import Reading, Rule
+from workers.rules.rule import AGAIN_SECONDS, Reading, Rule
 from workers.tools.catalog.processes import MOST_SHOWN, ProcessDetail, TopProcesses
 
 PID = re.compile(r"\Apid ([1-9][0-9]{0,6})\b")
-
-
-AGAIN_SECONDS = 0.25
-"""How long to look for a second time: a check is to take no longer than it must."""
 
 
 def subject_of(pid: int, name: str, started: datetime) -> str:
