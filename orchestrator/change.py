@@ -108,7 +108,7 @@ def exit_code_of(diff: Diff, new: Report) -> int:
     """What a monitoring plugin leaves with: 2 where something critical is new or worse, 1 for a
     warning, 3 where the later job does not know enough to say that nothing is, else 0.
 
-    Information, opinions and what is acknowledged count for nothing.
+    Information, opinions and what is acknowledged count for nothing, gone or not.
     """
     alarms = {one.new.severity for one in diff.findings if one.alarms and one.new is not None}
     if Severity.CRITICAL in alarms:
@@ -116,8 +116,15 @@ def exit_code_of(diff: Diff, new: Report) -> int:
     if Severity.WARNING in alarms:
         return 1
     whole = new.coverage.whole and new.job.status is JobStatus.COMPLETE
-    unsure = any(_unsure(one) for one in diff.findings)
-    return 0 if whole and not unsure and not diff.counts[Change.UNKNOWN] else 3
+    unsure = any(_unsure(one) or _lost(one) for one in diff.findings)
+    return 0 if whole and not unsure else 3
+
+
+def _lost(one: Difference) -> bool:
+    """Whether it was grave enough to wake somebody, and nobody can tell what became of it."""
+    if one.change is not Change.UNKNOWN or one.old is None:
+        return False
+    return one.old.severity is not Severity.INFO and not one.old.acknowledged
 
 
 def _unsure(one: Difference) -> bool:

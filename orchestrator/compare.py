@@ -5,8 +5,8 @@ Findings are the same if their fingerprint is. Compared is what stands: a findin
 withdrew is as if it were not there, and an opinion of a model is none. One that is acknowledged is
 compared like any other, and marked.
 
-A finding that is gone is resolved only if somebody looked: an agent of its specialist answered on
-its host, and called again what had shown it.
+A finding that is gone is resolved only if somebody looked (`orchestrator.looked`), or if it was
+claimed again and what was measured then does not bear out the earlier claim.
 """
 
 from __future__ import annotations
@@ -15,10 +15,17 @@ from collections import Counter
 from collections.abc import Iterable
 
 from orchestrator.change import DIFF_SCHEMA, Change, Compared, Diff, Difference, Side
+from orchestrator.looked import Look
+from orchestrator.render.values import value_text
 from swarm_tasks.measures import measures
-from swarm_tasks.models.evidence import Evidence, EvidenceStatus, ToolCall
 from swarm_tasks.models.finding import Claim, Finding, MeasuredValue, Severity, Verdict
-from swarm_tasks.models.report import HostStatus, PartLine, Report
+from swarm_tasks.models.report import Report
+
+MEASURED = (Verdict.REFUTED, Verdict.STALE)
+"""The verdicts that a second measurement withdraws a claim with."""
+
+UPWARDS = {">": 1, ">=": 1, "<": -1, "<=": -1}
+"""Where a value moves as it gets further past its limit."""
 
 
 def compare(old: Report, new: Report) -> Diff:
@@ -28,7 +35,7 @@ def compare(old: Report, new: Report) -> Diff:
         old: What is compared with: the earlier job, as a rule.
     """
     before, after = _standing(old.findings), _standing(new.findings)
-    earlier, later = _Look(old), _Look(new)
+    earlier, later = Look(old), Look(new)
     told: list[Difference] = []
     for mark in before.keys() | after.keys():
         was, now = before.get(mark), after.get(mark)
@@ -37,7 +44,7 @@ def compare(old: Report, new: Report) -> Diff:
         elif now is not None:
             told.append(_appeared(now, earlier, new))
         elif was is not None:
-            told.append(_gone(was, later, old, withdrawn=_withdrawn(new, mark)))
+            told.append(_gone(was, later, old, new))
     told.sort(key=_order)
     counts = Counter(one.change for one in told)
     return Diff(
@@ -66,132 +73,157 @@ def _weight(one: Finding) -> tuple[bool, int]:
     return not one.counts, one.severity.rank
 
 
-def _withdrawn(report: Report, mark: str) -> Finding | None:
-    """A finding that was claimed and measured again, and did not hold."""
-    measured = (Verdict.REFUTED, Verdict.STALE)
-    same = (one for one in report.findings if one.fingerprint == mark)
-    return next((one for one in same if one.verdict in measured), None)
-
-
 def _moved(was: Finding, now: Finding) -> Difference:
     """What became of a finding that both have."""
-    pairs = [
-        (first, second) for first in was.claims for second in now.claims if _alike(first, second)
-    ]
+    pairs = _pairs(was, now)
     steps = [(_step(first, second), first, second) for first, second in pairs]
-    change, why = Change.SAME, ""
+    change = Change.SAME
     if was.severity is not now.severity:
         change = Change.WORSE if now.severity.rank < was.severity.rank else Change.BETTER
     elif any(step > 0 for step, _, _ in steps):
         change = Change.WORSE
     elif any(step < 0 for step, _, _ in steps):
         change = Change.BETTER
+    said: list[str] = []
+    if change is Change.SAME:
+        said += dict.fromkeys(filter(None, (_apart(first, second) for first, second in pairs)))
+        if not pairs and (was.claims or now.claims):
+            said.append("cannot be compared: they are claims about different things")
     if was.verdict is Verdict.VERIFIED and now.verdict is not Verdict.VERIFIED:
-        why = "nothing could measure it again this time"
+        said.append("nothing could measure it again this time")
     sign = {Change.WORSE: 1, Change.BETTER: -1}.get(change, 0)
     told = next(((one, two) for step, one, two in steps if step == sign), None)
     first, second = told or (None, None)
-    return _difference(change, now, why, _side(was, first), _side(now, second))
+    return _difference(change, now, "; ".join(said), _side(was, first), _side(now, second))
 
 
-def _alike(first: Claim, second: Claim) -> bool:
-    """Whether two claims are about the same thing."""
-    return (first.metric, first.subject) == (second.metric, second.subject)
+def _pairs(was: Finding, now: Finding) -> list[tuple[Claim, Claim]]:
+    """The claims of the two that are about the same thing."""
+    return [
+        (first, second)
+        for first in was.claims
+        for second in now.claims
+        if (first.metric, first.subject) == (second.metric, second.subject)
+        and (first.host or was.host) == (second.host or now.host)
+    ]
+
+
+def _apart(first: Claim, second: Claim) -> str:
+    """Why the values of two claims cannot be compared; empty where they can."""
+    if first.unit != second.unit:
+        return f"cannot be compared: in {first.unit} then, in {second.unit} now"
+    before, after = _value(first), _value(second)
+    if before is None and after is None and _gone_from_sight(first) and _gone_from_sight(second):
+        return ""
+    if before is None or after is None:
+        when = "then" if before is None else "now"
+        return f"cannot be compared: no value was measured {when}"
+    if isinstance(before, str) is not isinstance(after, str):
+        return "cannot be compared: one value is a word and the other a number"
+    return ""
+
+
+def _gone_from_sight(claim: Claim) -> bool:
+    """Whether it was measured again, and what it is about was not there any more."""
+    return claim.remeasured is None and claim.remeasured_at is not None
 
 
 def _step(first: Claim, second: Claim) -> int:
     """1 if the second value is further past the limit by more than the slack, -1 if it is further
     on the good side, 0 for no difference that two measurements could not have anyhow."""
-    way = {">": 1, ">=": 1, "<": -1, "<=": -1}.get(second.comparator, 0)
+    way = UPWARDS.get(_direction(second), 0)
     before, after = _value(first), _value(second)
     if not way or isinstance(before, (str, bool)) or isinstance(after, (str, bool)):
         return 0
     if before is None or after is None or first.unit != second.unit:
         return 0
-    known = measures().get(second.metric)
-    slack = known.slack(float(before)) if known else 0.0
-    if abs(after - before) <= slack:
+    if abs(after - before) <= _slack(second.metric, float(before)):
         return 0
     return way if after > before else -way
+
+
+def _direction(claim: Claim) -> str:
+    """The comparator that says which values are worse: where a claim names a value and no limit,
+    that of its metric."""
+    known = measures().get(claim.metric)
+    return known.comparator if known and claim.comparator in ("==", "!=") else claim.comparator
+
+
+def _slack(metric: str, value: float) -> float:
+    known = measures().get(metric)
+    return known.slack(value) if known else 0.0
 
 
 def _value(claim: Claim) -> MeasuredValue | None:
     return claim.observed if claim.remeasured is None else claim.remeasured
 
 
-def _appeared(now: Finding, earlier: _Look, new: Report) -> Difference:
+def _appeared(now: Finding, earlier: Look, new: Report) -> Difference:
     """What to say of a finding that the earlier job does not have."""
     change, why = earlier.at(now, new)
     said = "" if change is Change.RESOLVED else f"it may have been there before: {why}"
     return _difference(Change.NEW, now, said, None, _side(now, None))
 
 
-def _gone(was: Finding, later: _Look, old: Report, withdrawn: Finding | None) -> Difference:
+def _gone(was: Finding, later: Look, old: Report, new: Report) -> Difference:
     """What to say of a finding that the later job does not have."""
-    if withdrawn is not None:
-        change, why = Change.RESOLVED, "it did not hold when it was measured again"
-    else:
-        change, why = later.at(was, old)
+    change, why = _measured(was, new) or later.at(was, old)
     return _difference(change, was, why, _side(was, None), None)
 
 
-class _Look:
-    """What one job looked at."""
+def _measured(was: Finding, new: Report) -> tuple[Change, str] | None:
+    """What the later job measured of the same trouble when it withdrew another claim about it.
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._asked = frozenset(report.coverage.asked)
-        self._parts: dict[tuple[str, str], list[PartLine]] = {}
-        for line in report.hosts:
-            for part in line.parts:
-                self._parts.setdefault((line.host, part.specialist), []).append(part)
-        self._lines = {line.host: line for line in report.hosts}
-        self._calls: dict[tuple[str, str], list[Evidence]] = {}
-        for item in report.evidence:
-            self._calls.setdefault((item.host, item.tool), []).append(item)
+    A claim may be wrong in its number and the trouble still be there: what counts is whether the
+    value that was measured bears out what was claimed before.
 
-    def at(self, finding: Finding, seen_in: Report) -> tuple[Change, str]:
-        """Whether this job would have seen a finding that it does not have: resolved if so, else
-        unknown or not asked, with why."""
-        job, host, specialist = self._report.job.id, finding.host, finding.specialist
-        if host not in self._asked:
-            return Change.NOT_ASKED, f"{job} did not ask {host}"
-        line = self._lines.get(host)
-        parts = self._parts.get((host, specialist), [])
-        if not parts and (line is None or line.status is not HostStatus.ANSWERED):
-            return Change.UNKNOWN, f"{host} did not answer in {job}"
-        if not parts:
-            return Change.NOT_ASKED, f"{job} had no agent for {specialist} on {host}"
-        if all(part.status is not HostStatus.ANSWERED for part in parts):
-            reason = f" ({parts[0].reason})" if parts[0].reason else ""
-            return Change.UNKNOWN, f"{specialist} did not answer on {host} in {job}{reason}"
-        return self._called(finding, seen_in)
+    Returns:
+        None where nothing was measured that tells.
+    """
+    measured = [
+        (first, second)
+        for one in new.findings
+        if one.fingerprint == was.fingerprint and one.verdict in MEASURED
+        for first, second in _pairs(was, one)
+        if second.remeasured_at is not None or second.remeasured is not None
+    ]
+    held = [(_holds(first, second), second) for first, second in measured]
+    if still := [claim for holds, claim in held if holds]:
+        said = "another claim about it did not hold, but what was claimed before does"
+        value = still[0].remeasured
+        number = "" if value is None else f": {value_text(value, still[0].unit, 2)}"
+        return Change.UNKNOWN, said + number
+    if any(holds is False for holds, _ in held):
+        return Change.RESOLVED, "it did not hold when it was measured again"
+    return None
 
-    def _called(self, finding: Finding, seen_in: Report) -> tuple[Change, str]:
-        """Whether a call that showed the finding in the other job was made in this one too."""
-        job = self._report.job.id
-        refs = {ref.call_id for claim in finding.claims for ref in claim.evidence}
-        shown = [item for item in seen_in.evidence if item.call_id in refs]
-        if not shown and finding.source == "rules":
-            return Change.RESOLVED, ""
-        why = f"nothing tells what {job} would have had to call"
-        for item in shown:
-            wanted = ToolCall(tool=item.tool, arguments=item.arguments)
-            same = [
-                one
-                for one in self._calls.get((finding.host, item.tool), [])
-                if wanted.same_as(ToolCall(tool=one.tool, arguments=one.arguments))
-            ]
-            good = [one for one in same if one.status is EvidenceStatus.OK]
-            if any(not one.truncated or one.data is None for one in good):
-                return Change.RESOLVED, ""
-            if good:
-                why = f"the output of {item.tool} was cut in {job}"
-            elif same:
-                why = f"{item.tool} gave no answer in {job} ({same[0].reason or same[0].status})"
-            else:
-                why = f"{job} did not call {item.tool} in the same way"
-        return Change.UNKNOWN, why
+
+def _holds(first: Claim, second: Claim) -> bool | None:
+    """Whether the second measurement of the later claim bears out the earlier claim; None where
+    the two cannot be compared."""
+    value = second.remeasured
+    if value is None:
+        return first.comparator == "!="  # what is not there any more is no state at all
+    if first.unit != second.unit or isinstance(value, str) is not isinstance(first.value, str):
+        return None
+    if isinstance(value, str) or isinstance(first.value, str):
+        return (value == first.value) is (first.comparator == "==")
+    number, limit = float(value), float(first.value)
+    # Who claims a value claims no limit: a value that is worse does not end the trouble.
+    room = _slack(first.metric, limit) if first.comparator == "==" else 0.0
+    match first.comparator if first.comparator == "!=" else _direction(first):
+        case ">=":
+            return number >= limit - room
+        case "<=":
+            return number <= limit + room
+        case ">":
+            return number > limit
+        case "<":
+            return number < limit
+        case "==":
+            return abs(number - limit) <= room
+        case _:
+            return number != limit
 
 
 def _difference(

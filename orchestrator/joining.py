@@ -55,7 +55,7 @@ def joined(
             continue
         beside = found[best].verdict.counts and not finding.verdict.counts
         if spot in disputed or beside:
-            own = _own_mark(finding)
+            own = _own_mark(finding, parts[spot[0]].part)
             if own not in marks:
                 marks[own] = spot
                 kept[spot] = finding.model_copy(update={"fingerprint": own})
@@ -82,9 +82,10 @@ def _place(finding: Finding) -> tuple[str, str, str]:
     return finding.host, finding.title, finding.subject
 
 
-def _own_mark(finding: Finding) -> str:
-    """A mark of its own for what one source says of a trouble that another one has."""
-    source = f"said by {finding.model or 'the rules'} as {finding.specialist}"
+def _own_mark(finding: Finding, part: str) -> str:
+    """A mark of its own for what one source says of a trouble that another one has; a specialist
+    may have several parts on a host."""
+    source = f"said by {finding.model or 'the rules'} as {finding.specialist} in {part}"
     return fingerprint(finding.host, source, finding.fingerprint)
 
 
@@ -129,8 +130,7 @@ def bounded(
                 if size <= room:
                     room -= size
                 else:
-                    item = item.model_copy(
-                        update={"data": None, "truncated": True, "reason": "left out for its size"}
-                    )
+                    # `truncated` stays what it was: it says whether the tool told all that it saw.
+                    item = item.model_copy(update={"data": None, "reason": "left out for its size"})
             kept.append(item)
     return tuple(kept)

@@ -106,4 +106,5 @@ def _limit(side: Side) -> str:
 
 
 def _known_text(one: Difference) -> str:
-    return "acknowledged" if one.new is not None and one.new.acknowledged else ""
+    side = one.new or one.old
+    return "acknowledged" if side is not None and side.acknowledged else ""

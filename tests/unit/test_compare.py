@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator import joining
 from orchestrator.change import Change, Diff, Difference, exit_code_of
 from orchestrator.compare import compare
 from swarm_tasks.measures import measure
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus
 from swarm_tasks.models.finding import Acknowledgement, Finding, Severity, Verdict
-from swarm_tasks.models.report import HostStatus, Report
+from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
 from tests.support import reports
 from tests.support.reports import claim, evidence, finding, report_of
 
@@ -101,6 +102,37 @@ def test_where_less_is_worse_less_is_worse() -> None:
     assert told(report_of(HOSTS, [few]), report_of(HOSTS, [more]))[0] is Change.BETTER
 
 
+@pytest.mark.parametrize("comparator", ["==", "!="])
+def test_where_a_claim_names_no_limit_its_metric_says_what_is_worse(comparator: str) -> None:
+    mild, grave = (
+        report_of(HOSTS, [withdrawn(percent, Verdict.VERIFIED, comparator=comparator)])
+        for percent in (91.0, 99.0)
+    )
+    assert told(mild, grave) == (Change.WORSE, "")
+    assert told(grave, mild) == (Change.BETTER, "")
+    assert told(grave, grave) == (Change.SAME, "")
+
+
+@pytest.mark.parametrize(
+    ("claimed", "why"),
+    [
+        ({"unit": "bytes"}, "cannot be compared: in percent then, in bytes now"),
+        (
+            {"remeasured": None, "observed": None, "remeasured_at": None},
+            "cannot be compared: no value was measured now",
+        ),
+        ({"remeasured": "full"}, "cannot be compared: one value is a word and the other a number"),
+        ({"subject": "/srv"}, "cannot be compared: they are claims about different things"),
+    ],
+)
+def test_values_that_cannot_be_compared_are_said_to_be_so(
+    claimed: dict[str, Any], why: str
+) -> None:
+    changes = {"remeasured": 99.0, **claimed}
+    new = report_of(HOSTS, [withdrawn(verdict=Verdict.VERIFIED, **changes)])
+    assert told(report_of(HOSTS, [full(91.0)]), new) == (Change.SAME, why)
+
+
 def test_a_word_is_neither_more_nor_less() -> None:
     trouble = reports.failed_service("web-1")
     assert told(report_of(HOSTS, [trouble]), report_of(HOSTS, [trouble]))[0] is Change.SAME
@@ -158,23 +190,138 @@ def test_what_is_gone_because_a_tool_did_not_tell_is_not_resolved(
     assert told(report_of(HOSTS, [full()]), blind) == (Change.UNKNOWN, why)
 
 
-def test_evidence_that_was_left_out_for_its_size_was_there() -> None:
-    answers = tuple(
-        one.model_copy(update={"truncated": True, "data": None}) for one in well().evidence
+def joined_again(report: Report, room: int) -> Report:
+    """A report as control makes it where there is this much room for what no finding cites."""
+    part = HostReport(
+        job=report.job.id,
+        part="db-1/storage",
+        host="db-1",
+        specialist="storage",
+        status=HostStatus.ANSWERED,
+        stop=StopReason.ANSWERED,
+        evidence=report.evidence,
     )
-    thinned = well().model_copy(update={"evidence": answers})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joining, "UNCITED_BYTES", room)
+        return report.model_copy(update={"evidence": joining.bounded([part], ())})
+
+
+def test_evidence_that_was_left_out_for_its_size_was_there() -> None:
+    thinned = joined_again(well(), 0)
+    assert all(one.data is None for one in thinned.evidence)
     assert told(report_of(HOSTS, [full()]), thinned)[0] is Change.RESOLVED
+
+
+def test_evidence_that_was_cut_stays_so_when_it_is_left_out_for_its_size() -> None:
+    cut = tuple(one.model_copy(update={"truncated": True}) for one in well().evidence)
+    thinned = joined_again(well().model_copy(update={"evidence": cut}), 0)
+    assert told(report_of(HOSTS, [full()]), thinned) == (
+        Change.UNKNOWN,
+        "the output of disk_usage was cut in later",
+    )
+
+
+def test_of_a_finding_of_the_rules_that_names_no_evidence_nobody_can_tell() -> None:
+    found, answers = full()
+    bare = tuple(one.model_copy(update={"evidence": ()}) for one in found.claims)
+    sick = report_of(HOSTS, [(found.model_copy(update={"claims": bare}), answers)])
+    why = "nothing tells what later would have had to call"
+    assert told(sick, well()) == (Change.UNKNOWN, why)
+
+
+def test_each_claim_of_a_finding_has_to_be_looked_at() -> None:
+    found, answers = full()
+    inodes = evidence("db-1", "storage", "inode_usage", {"volumes": [{"used_percent": 99.0}]})
+    also = claim("disk.inodes_percent", VAR, 99.0, 90, [(inodes, "/volumes/0/used_percent")])
+    both = found.model_copy(update={"claims": (*found.claims, also)})
+    sick = report_of(HOSTS, [(both, [*answers, inodes])])
+    assert told(sick, well())[0] is Change.RESOLVED
+    fewer = tuple(one for one in well().evidence if one.tool != "inode_usage")
+    assert told(sick, well().model_copy(update={"evidence": fewer})) == (
+        Change.UNKNOWN,
+        "later did not call inode_usage in the same way",
+    )
+
+
+def of_another_host() -> tuple[Finding, list[Evidence]]:
+    """What an agent of web-1 said of db-1, with what db-1 measured for it."""
+    found, answers = full()
+    claims = tuple(one.model_copy(update={"host": "db-1"}) for one in found.claims)
+    return found.model_copy(update={"host": "web-1", "claims": claims}), answers
+
+
+def test_what_was_found_of_another_host_is_looked_for_on_that_host() -> None:
+    sick = report_of(HOSTS, [of_another_host()])
+    assert told(sick, well()) == (Change.RESOLVED, "")
+    assert told(sick, report_of(HOSTS, dark=["db-1"])) == (
+        Change.UNKNOWN,
+        "db-1 did not answer in later",
+    )
+    assert told(sick, report_of(["web-1"])) == (Change.NOT_ASKED, "later did not ask db-1")
+    # What the agent's own host says of itself is no answer for the other.
+    others = tuple(one for one in well().evidence if (one.host, one.tool) != ("db-1", "disk_usage"))
+    assert told(sick, well().model_copy(update={"evidence": others})) == (
+        Change.UNKNOWN,
+        "later did not call disk_usage in the same way",
+    )
+
+
+def withdrawn(
+    remeasured: float | str | None, verdict: Verdict = Verdict.REFUTED, **claimed: Any
+) -> tuple[Finding, list[Evidence]]:
+    """A claim about the volume that a second measurement took back."""
+    found, answers = full(verdict=verdict)
+    changes = {"remeasured": remeasured, "remeasured_at": now_utc(), **claimed}
+    claims = tuple(one.model_copy(update=changes) for one in found.claims)
+    return found.model_copy(update={"claims": claims}), answers
 
 
 def test_what_was_claimed_again_and_measured_not_to_be_so_is_resolved() -> None:
     sick = report_of(HOSTS, [full()])
     for verdict in (Verdict.REFUTED, Verdict.STALE):
-        refuted = report_of(HOSTS, [full(verdict=verdict)])
+        refuted = report_of(HOSTS, [withdrawn(41.0, verdict)])
         assert told(sick, refuted) == (
             Change.RESOLVED,
             "it did not hold when it was measured again",
         )
         assert between(well(), refuted).findings == ()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        full(92.0),
+        # A value that was claimed and no limit: a worse one does not end the trouble.
+        withdrawn(92.0, Verdict.VERIFIED, comparator="==", value=92.0),
+    ],
+)
+def test_a_wrong_claim_about_a_trouble_that_stands_does_not_resolve_it(
+    before: tuple[Finding, list[Evidence]],
+) -> None:
+    sick = report_of(HOSTS, [before])
+    exaggerated = report_of(HOSTS, [withdrawn(97.0, comparator=">=", value=99.0)])
+    assert told(sick, exaggerated) == (
+        Change.UNKNOWN,
+        "another claim about it did not hold, but what was claimed before does: 97 %",
+    )
+    assert told(sick, report_of(HOSTS, [withdrawn(41.0)]))[0] is Change.RESOLVED
+
+
+def test_a_withdrawn_claim_that_says_nothing_of_the_earlier_one_settles_nothing() -> None:
+    sick = report_of(HOSTS, [full()])
+    for stray in (withdrawn(41.0, unit="bytes"), withdrawn(41.0, subject="/srv")):
+        assert told(sick, report_of(HOSTS, [stray])) == (Change.RESOLVED, "")
+        blind = report_of(HOSTS, [stray]).model_copy(update={"evidence": ()})
+        assert told(sick, blind)[0] is Change.UNKNOWN
+
+
+def test_a_state_that_is_gone_when_it_is_measured_again_is_resolved() -> None:
+    failed, answers = reports.failed_service("web-1")
+    gone = {"remeasured": None, "remeasured_at": now_utc(), "verdict": Verdict.STALE}
+    claims = tuple(one.model_copy(update=gone) for one in failed.claims)
+    stale = failed.model_copy(update={"claims": claims, "verdict": Verdict.STALE})
+    change, why = told(report_of(HOSTS, [(failed, answers)]), report_of(HOSTS, [(stale, answers)]))
+    assert (change, why) == (Change.RESOLVED, "it did not hold when it was measured again")
 
 
 def test_opinions_are_counted_and_not_compared() -> None:
@@ -235,6 +382,18 @@ def test_the_exit_code_says_so_where_nobody_can_tell() -> None:
         assert exit_code_of(between(well(), new), new) == 3
     blind = well().model_copy(update={"evidence": ()})
     assert exit_code_of(between(report_of(HOSTS, [full()]), blind), blind) == 3
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"), [(full(50, Severity.INFO), 0), (acknowledged(), 0), (full(), 3)]
+)
+def test_the_exit_code_minds_only_what_was_grave_among_what_nobody_can_tell(
+    trouble: tuple[Finding, list[Evidence]], code: int
+) -> None:
+    blind = well().model_copy(update={"evidence": ()})
+    diff = between(report_of(HOSTS, [trouble]), blind)
+    assert only(diff).change is Change.UNKNOWN
+    assert exit_code_of(diff, blind) == code
 
 
 def test_what_calls_for_eyes_stands_first_and_all_are_counted() -> None:

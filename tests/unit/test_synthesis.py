@@ -243,8 +243,9 @@ def test_evidence_that_a_finding_rests_on_is_kept_whole_and_the_rest_is_bounded(
     for name in ("first", "small", "cited", "related"):
         assert kept[name] == next(item for item in items if item.call_id == name)
     assert kept["over"].data is None
-    assert kept["over"].truncated
     assert kept["over"].reason == "left out for its size"
+    # Whether the tool told all is another matter than whether the report has it.
+    assert not kept["over"].truncated
 
 
 def summary(*parts: HostReport, hosts: tuple[str, ...] = ("alpha", "bravo"), **more: Any) -> str:
