@@ -173,11 +173,14 @@ class Checker:
 
         A rule of the operator's own may not say how: then the call that found it is made again.
         """
-        rules = [rule for rule in self._rules.all_rules if rule.metric == claim.metric]
         # The tool that found it first: another one may name the subject otherwise.
-        rules.sort(key=lambda rule: evidence is None or rule.tool != evidence.tool)
+        rules = sorted(
+            self._rules.rules.of(claim.metric),
+            key=lambda rule: evidence is None or rule.tool != evidence.tool,
+        )
         for rule in rules:
-            given = rule.again(claim.subject, self._policy.checks)
+            asked = evidence.arguments if evidence is not None else None
+            given = rule.again(claim.subject, self._policy.checks, asked)
             if given is None:
                 continue
             call = self._call(rule.tool, given)
@@ -248,7 +251,7 @@ class Checker:
         found: list[Grade] = []
         metric = measure(case.claim.metric)
         for sample in filter(None, (case.first, case.second)):
-            if sample.reading is None:
+            if sample.reading is None or not sample.reading.judged:
                 return None
             limits = limits_for(metric, sample.reading, self._policy, self._host)
             level = grade(sample.reading.value, metric, limits, None) if limits else None

@@ -22,7 +22,7 @@ from workers.blocking import in_thread
 from workers.checker import Checker
 from workers.loop import Agent, Budget, Ending, Memory
 from workers.merge import Thought, Told, merged
-from workers.rules.brain import Review, RulesBrain, chosen_by_model
+from workers.rules.brain import Review, Rules, RulesBrain, chosen_by_model
 from workers.rules.judge import Raised
 from workers.rules.rule import Rule
 from workers.thinker import NO_MODEL, Thinker
@@ -86,7 +86,7 @@ class Investigator:
         tools_at_once: int = 6,
     ) -> None:
         self.registry = registry
-        self._rules = rules
+        self._rules = Rules(rules)
         self._machine = machine
         self._tell = tell
         self._keep = keep

@@ -233,7 +233,7 @@ class ModelBrain:
         """Standing orders and task, made once: they never change while an agent thinks."""
         if form.name in self._openings:
             return self._openings[form.name]
-        metrics = metrics_of(transcript.task.specialist, self._rules.all_rules)
+        metrics = metrics_of(transcript.task.specialist, self._rules.rules.all)
         orders = system_text(
             transcript.task.specialist, metrics, explains=bool(self._review.findings)
         )

@@ -161,7 +161,7 @@ def taken_of(case: Case, item: Evidence, rules: RulesBrain) -> Sample:
             item, unread=f"there is no {case.claim.subject!r} here that it could be about"
         )
     answer = rules.answer_in(item)
-    whole = answer is not None and not item.truncated
+    whole = answer is not None and not item.truncated and rule.complete(answer)
     if rule.absent_is_well and whole:
         return Sample(item, absent=True)
     return Sample(item, unread=f"{case.claim.subject} is no longer shown")

@@ -52,6 +52,29 @@ class Review:
         return {finding.fingerprint: finding.severity for finding in self.findings}
 
 
+class Rules:
+    """Every rule there is, in the order of the book, by tool and by metric.
+
+    Made once for all agents of a host: there are many rules, and an answer concerns few.
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.all = tuple(rules)
+        self._by_tool: dict[str, list[Rule]] = {}
+        self._by_metric: dict[str, list[Rule]] = {}
+        for rule in self.all:
+            self._by_tool.setdefault(rule.tool, []).append(rule)
+            self._by_metric.setdefault(rule.metric, []).append(rule)
+
+    def about(self, tool: str) -> Sequence[Rule]:
+        """Those that read one tool's answers."""
+        return self._by_tool.get(tool, ())
+
+    def of(self, metric: str) -> Sequence[Rule]:
+        """Those that read one metric."""
+        return self._by_metric.get(metric, ())
+
+
 class RulesBrain:
     """Decides by the rules of its specialist.
 
@@ -63,9 +86,9 @@ class RulesBrain:
 
     mind = Mind.RULES
 
-    def __init__(self, registry: Registry, rules: Iterable[Rule], raised: Raised) -> None:
+    def __init__(self, registry: Registry, rules: Rules | Iterable[Rule], raised: Raised) -> None:
         self._registry = registry
-        self.all_rules = tuple(rules)
+        self.rules = rules if isinstance(rules, Rules) else Rules(rules)
         self._raised = raised
         # By the object and not by its id: what is looked at is the very thing that is there. The
         # evidence is kept beside, so that its place in memory is not used again.
@@ -151,8 +174,8 @@ class RulesBrain:
         """The specialist's rules about one tool's answers."""
         return tuple(
             rule
-            for rule in self.all_rules
-            if rule.tool == tool and (not specialist.rules or rule.name in specialist.rules)
+            for rule in self.rules.about(tool)
+            if not specialist.rules or rule.name in specialist.rules
         )
 
     def readings(self, evidence: Evidence) -> tuple[tuple[Rule, Reading], ...]:
@@ -161,8 +184,8 @@ class RulesBrain:
             answer = self.answer_in(evidence)
             found = tuple(
                 (rule, reading)
-                for rule in self.all_rules
-                if answer is not None and rule.tool == evidence.tool
+                for rule in self.rules.about(evidence.tool)
+                if answer is not None
                 for reading in _read(rule, answer)
             )
             self._readings[id(evidence)] = (evidence, found)
