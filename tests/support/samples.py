@@ -10,9 +10,10 @@ from workers.tools.book import toolbook
 from workers.tools.spec import Result
 
 NOW = "2026-03-01T12:00:00Z"
-VOLUME = {"mount": "/media/disk (1)", "device": "//nas/old (cold)", "fstype": "cifs"}
-ROOT = {"mount": "/", "device": "/dev/sda2", "fstype": "ext4"}
-SPACE = {"kind": "local", "read_only": False, "total_bytes": 10**12, "used_bytes": 9 * 10**11}
+PLAIN = {"kind": "local", "read_only": False}
+VOLUME = {"mount": "/media/disk (1)", "device": "//nas/old (cold)", "fstype": "cifs", **PLAIN}
+ROOT = {"mount": "/", "device": "/dev/sda2", "fstype": "ext4", **PLAIN}
+SPACE = {"total_bytes": 10**12, "used_bytes": 9 * 10**11}
 SHARES = {"user_percent": 90.0, "system_percent": 5.0, "busiest_core_percent": 99.0}
 LOADS = {f"load{minutes}{per}": 2.5 for minutes in (1, 5, 15) for per in ("", "_per_core")}
 CERTIFICATE: dict[str, Any] = {
@@ -62,6 +63,7 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "disks": [
             {"device": "/dev/sda", "model": "ACME (SSD)", "serial": "S1", "health": "failing"},
             {"device": "/dev/bus/0", "model": "ACME", "serial": "S2", "health": "warning"},
+            {"device": "/dev/sdb", "port": "sat+megaraid,4", "health": "failing"},
         ]
     },
     "raid_zfs": {
@@ -142,6 +144,7 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "service_restarts": {
         "window_seconds": 300,
         "units": [{"unit": UNIT, "total": 9, "recent": 4, "counted_from": "journal"}],
+        "units_total": 1,
     },
     "containers": {
         "engine": "docker",

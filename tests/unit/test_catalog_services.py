@@ -188,7 +188,7 @@ def test_more_than_two_restarts_in_the_window_warn_and_an_unknown_number_says_no
         UnitRestarts(unit=f"{recent}.service", total=9, recent=recent, counted_from="journal")
         for recent in (2, 3, None)
     )
-    answer = ServiceRestarts(window_seconds=300, units=units)
+    answer = ServiceRestarts(window_seconds=300, units=units, units_total=3)
     assert graded(rule_called("service-restarts", RULES), answer) == {
         "2.service": None,
         "3.service": Severity.WARNING,
@@ -197,7 +197,8 @@ def test_more_than_two_restarts_in_the_window_warn_and_an_unknown_number_says_no
 
 def test_totals_are_sampled_for_machines_without_a_journal() -> None:
     unit = UnitRestarts(unit="web.service", total=4, recent=None, counted_from="")
-    (sample,) = restarts.totals_samples(ServiceRestarts(window_seconds=300, units=(unit,)))
+    answer = ServiceRestarts(window_seconds=300, units=(unit,), units_total=1)
+    (sample,) = restarts.totals_samples(answer)
     assert (sample.metric, sample.subject, sample.value) == (
         "service.restarts_total",
         "web.service",

@@ -22,6 +22,11 @@ def container_states(answer: Containers) -> Iterable[Reading]:
         )
 
 
+def all_listed(answer: Containers) -> bool:
+    """Whether every container is listed."""
+    return len(answer.containers) == answer.total
+
+
 def its_log(reading: Reading) -> tuple[ToolCall, ...]:
     """Read what the container wrote."""
     return (ToolCall(tool="container_logs", arguments={"id": reading.key, "lines": 100}),)
@@ -38,5 +43,6 @@ RULES = (
         dig=its_log,
         # A container that was removed does no harm any more.
         absent_is_well=True,
+        complete=all_listed,
     ),
 )

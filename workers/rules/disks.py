@@ -59,9 +59,14 @@ def smart(answer: SmartHealth) -> Iterable[Reading]:
 
 
 def _name_of(disk: SmartDisk) -> str:
-    """A disk by device, model and serial number, since that is what is on its label."""
+    """A disk by device, port, model and serial number, since that is what is on its label.
+
+    Disks behind a controller share its device, and not all of them tell a label: the port alone
+    tells each from the others.
+    """
+    place = f"{disk.device} [{disk.port}]" if disk.port else disk.device
     label = ", ".join(word for word in (disk.model, disk.serial) if word)
-    return f"{disk.device} ({label})" if label else disk.device
+    return f"{place} ({label})" if label else place
 
 
 def raid_state(answer: Arrays) -> Iterable[Reading]:

@@ -62,6 +62,8 @@ RULES = (
         advice="Mend the resolver, or take it out of the host's configuration.",
         dig=ping_resolver,
         probe=that_resolver,
+        # Whoever names a type has a refusal count as one, where else any reply will do.
+        decisive=("type",),
         of_choice=True,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swarm_tasks.models.evidence import ToolCall
-from workers.rules.kernel import host_logs, in_window, same_window
+from workers.rules.kernel import host_logs, in_window, same_window, usual
 from workers.rules.rule import Reading, Rule
 from workers.tools.catalog.gpu import Gpus
 from workers.tools.catalog.hardware import Uptime
@@ -22,7 +22,14 @@ def xid_errors(answer: KernelEvents) -> Iterable[Reading]:
             pointer=f"/xid_errors/{index}/errors",
             detail=f"Xid {', '.join(str(code) for code in one.codes)}; last: {one.last_line}",
             key=one.gpu,
+            judged=usual(answer),
         )
+
+
+def all_xid_errors(answer: KernelEvents) -> bool:
+    """Whether every source could be read and every GPU with errors is listed."""
+    listed = sum(one.errors for one in answer.xid_errors)
+    return not answer.unread and listed == answer.xid_errors_total
 
 
 def gpu_thermal(answer: Gpus) -> Iterable[Reading]:
@@ -81,6 +88,7 @@ RULES = (
         checks=host_logs,
         decisive=("logs",),
         absent_is_well=True,
+        complete=all_xid_errors,
     ),
     Rule(
         name="gpu-thermal",

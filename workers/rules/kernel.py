@@ -22,6 +22,12 @@ def in_window(subject: str, answer: KernelEvents) -> str:
     return subject if minutes == USUAL_MINUTES else f"{subject}, in {minutes} min"
 
 
+def usual(answer: KernelEvents) -> bool:
+    """Whether was counted over the time that the levels are made for: who looks far enough back
+    finds something on every host."""
+    return answer.since_minutes == USUAL_MINUTES
+
+
 def oom_kills(answer: KernelEvents) -> Iterable[Reading]:
     """Each process that was killed for want of memory; one healthy reading where none was."""
     lately = answer.since + timedelta(minutes=answer.since_minutes - USUAL_MINUTES)
@@ -29,19 +35,22 @@ def oom_kills(answer: KernelEvents) -> Iterable[Reading]:
         where = f" in {kill.memory_cgroup}" if kill.memory_cgroup else ""
         limit = "its control group's limit" if kill.wanting == "cgroup" else "the whole host"
         name = f"{kill.process} (pid {kill.pid})"
+        # One kill is one event, however far back somebody looked.
+        recent = kill.at >= lately
         yield Reading(
-            # One kill is one event, however far back somebody looked.
-            subject=name if kill.at >= lately else in_window(name, answer),
+            subject=name if recent else in_window(name, answer),
             value=kill.kills,
             pointer=f"/oom_kills/{index}/kills",
             detail=f"killed {kill.at:%H:%M:%S} UTC{where}; memory ran out for {limit}",
             key=kill.process,
+            judged=recent,
         )
     if not answer.oom_kills:
         yield Reading(
             subject=in_window("processes killed", answer),
             value=answer.oom_kills_total,
             pointer="/oom_kills_total",
+            judged=usual(answer),
         )
 
 
@@ -54,12 +63,14 @@ def ecc_uncorrectable(answer: KernelEvents) -> Iterable[Reading]:
             pointer=f"/ecc/{index}/uncorrectable",
             detail=one.last_line,
             key=one.where,
+            judged=usual(answer),
         )
     if not answer.ecc:
         yield Reading(
             subject=in_window("memory", answer),
             value=answer.ecc_uncorrectable_total,
             pointer="/ecc_uncorrectable_total",
+            judged=usual(answer),
         )
 
 
@@ -71,13 +82,34 @@ def io_errors(answer: KernelEvents) -> Iterable[Reading]:
             value=one.errors,
             pointer=f"/io_errors/{index}/errors",
             detail=f"last: {one.last_line}",
+            judged=usual(answer),
         )
     if not answer.io_errors:
         yield Reading(
             subject=in_window("disks", answer),
             value=answer.io_errors_total,
             pointer="/io_errors_total",
+            judged=usual(answer),
         )
+
+
+def all_kills(answer: KernelEvents) -> bool:
+    """Whether every source could be read and every kill is listed."""
+    return not answer.unread and len(answer.oom_kills) == answer.oom_kills_total
+
+
+def all_ecc(answer: KernelEvents) -> bool:
+    """Whether every source could be read and every memory error is listed."""
+    corrected = sum(one.corrected for one in answer.ecc)
+    uncorrectable = sum(one.uncorrectable for one in answer.ecc)
+    totals = (answer.ecc_corrected_total, answer.ecc_uncorrectable_total)
+    return not answer.unread and (corrected, uncorrectable) == totals
+
+
+def all_io_errors(answer: KernelEvents) -> bool:
+    """Whether every source could be read and every disk with errors is listed."""
+    listed = sum(one.errors for one in answer.io_errors)
+    return not answer.unread and listed == answer.io_errors_total
 
 
 def by_memory(reading: Reading) -> tuple[ToolCall, ...]:
@@ -127,6 +159,7 @@ RULES = (
         checks=host_logs,
         decisive=("logs",),
         absent_is_well=True,
+        complete=all_kills,
     ),
     Rule(
         name="ecc-uncorrectable",
@@ -139,6 +172,7 @@ RULES = (
         checks=host_logs,
         decisive=("logs",),
         absent_is_well=True,
+        complete=all_ecc,
     ),
     Rule(
         name="kernel-io-errors",
@@ -152,5 +186,6 @@ RULES = (
         checks=host_logs,
         decisive=("logs",),
         absent_is_well=True,
+        complete=all_io_errors,
     ),
 )

@@ -53,6 +53,11 @@ def busiest(subject: str) -> Mapping[str, JsonScalar] | None:
     return {"sort": "cpu", "n": MOST_SHOWN, "window_seconds": AGAIN_SECONDS}
 
 
+def all_busy(answer: TopProcesses) -> bool:
+    """Whether all that took any processor time are listed: a full list may leave some out."""
+    return len(answer.processes) < MOST_SHOWN
+
+
 RULES = (
     Rule(
         name="process-cpu",
@@ -63,6 +68,7 @@ RULES = (
         advice="Find out what it works at.",
         probe=busiest,
         absent_is_well=True,
+        complete=all_busy,
     ),
     Rule(
         name="process-memory",

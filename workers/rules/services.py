@@ -50,6 +50,17 @@ def recent_restarts(answer: ServiceRestarts) -> Iterable[Reading]:
             )
 
 
+def all_failed(answer: FailedServices) -> bool:
+    """Whether every unit that failed is listed; nobody misses macOS's own."""
+    return sum(not unit.vendor for unit in answer.failed) == answer.total
+
+
+def all_restarted(answer: ServiceRestarts) -> bool:
+    """Whether every unit that was restarted is listed, with how often lately."""
+    counted = sum(unit.recent is not None for unit in answer.units)
+    return counted == answer.units_total
+
+
 def its_log(reading: Reading) -> tuple[ToolCall, ...]:
     """Read what the unit said."""
     return (ToolCall(tool="service_logs", arguments={"unit": reading.subject, "lines": 100}),)
@@ -76,6 +87,7 @@ RULES = (
         dig=its_log,
         probe=listed_again,
         absent_is_well=True,
+        complete=all_failed,
     ),
     Rule(
         name="service-state",
@@ -108,5 +120,6 @@ RULES = (
         dig=its_log,
         # Units that were not restarted at all are left out.
         absent_is_well=True,
+        complete=all_restarted,
     ),
 )

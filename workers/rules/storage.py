@@ -8,7 +8,13 @@ from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.evidence import ToolCall
 from swarm_tasks.models.policy import Limits
 from workers.rules.rule import Reading, Rule, head_of
-from workers.tools.catalog.storage import DiskFillEta, DiskUsage, InodeUsage, InodeVolume, Volume
+from workers.tools.catalog.storage import (
+    DiskFillEta,
+    DiskUsage,
+    InodeUsage,
+    Mount,
+    why_left_out,
+)
 
 LARGE_VOLUME_BYTES = 50_000_000_000
 """From this size on, few free bytes are a finding of their own (Netdata's 5 GB rule)."""
@@ -43,9 +49,14 @@ def volume_limits(total_bytes: int) -> Limits | None:
     )
 
 
-def name_of(volume: Volume | InodeVolume | DiskFillEta) -> str:
+def name_of(volume: Mount) -> str:
     """A volume by mount point, device and type: never just "the disk"."""
     return f"{volume.mount} ({volume.device}, {volume.fstype})"
+
+
+def fills_up(volume: Mount) -> bool:
+    """Whether the levels fit this mount, which somebody may have asked for by its name."""
+    return not why_left_out(volume)
 
 
 def disk_used(answer: DiskUsage) -> Iterable[Reading]:
@@ -57,6 +68,7 @@ def disk_used(answer: DiskUsage) -> Iterable[Reading]:
             pointer=f"/volumes/{index}/used_percent",
             limits=volume_limits(volume.total_bytes),
             key=volume.mount,
+            judged=fills_up(volume),
         )
 
 
@@ -69,6 +81,7 @@ def disk_free(answer: DiskUsage) -> Iterable[Reading]:
                 value=volume.free_bytes,
                 pointer=f"/volumes/{index}/free_bytes",
                 key=volume.mount,
+                judged=fills_up(volume),
             )
 
 
@@ -80,6 +93,7 @@ def inodes_used(answer: InodeUsage) -> Iterable[Reading]:
             value=volume.used_percent,
             pointer=f"/volumes/{index}/used_percent",
             key=volume.mount,
+            judged=fills_up(volume),
         )
 
 
@@ -91,6 +105,7 @@ def fill_eta(answer: DiskFillEta) -> Iterable[Reading]:
             value=answer.full_in_seconds,
             pointer="/full_in_seconds",
             key=answer.mount,
+            judged=fills_up(answer),
         )
 
 

@@ -51,10 +51,11 @@ class UnitRestarts(Result):
 
 
 class ServiceRestarts(Result):
-    """The units that were restarted at all, the most often first; at most 100."""
+    """The units that were restarted at all, the most often first; at most 100 are listed."""
 
     window_seconds: int
     units: tuple[UnitRestarts, ...]
+    units_total: int
 
 
 def parse_totals(text: str) -> dict[str, int]:
@@ -102,7 +103,9 @@ async def read_restarts(arguments: NoArguments, access: Access) -> ServiceRestar
         samples = await access.machine.history.samples(METRIC, name)
         count = recent_from(samples, totals[name], time.time())
         units.append(_unit(name, totals[name], count, "" if count is None else "samples"))
-    return ServiceRestarts(window_seconds=WINDOW_SECONDS, units=tuple(units))
+    return ServiceRestarts(
+        window_seconds=WINDOW_SECONDS, units=tuple(units), units_total=len(names)
+    )
 
 
 def _unit(

@@ -65,6 +65,8 @@ VIRTUAL = "virtual disks and some controllers have no SMART: ask the machine bel
 
 DEVICE_PATTERN = r"^/dev/[A-Za-z0-9][A-Za-z0-9_.:+-]*(/[A-Za-z0-9][A-Za-z0-9_.:+-]*)*$"
 
+PORT = re.compile(r",\d")
+
 Health = Literal["ok", "warning", "failing", "asleep", "unknown"]
 
 
@@ -80,10 +82,13 @@ class SmartDisk(Result):
     """One disk's word on its health. What it does not report is None.
 
     `health` is `failing` where the disk says so itself, `warning` where it counts what precedes
-    a failure, `asleep` where it was left in standby, `unknown` where it did not answer.
+    a failure, `asleep` where it was left in standby, `unknown` where it did not answer. `port`
+    is where a disk behind a controller hangs, as smartctl names it (`megaraid,4`): such disks
+    share the controller's device.
     """
 
     device: str
+    port: str = ""
     model: str = ""
     serial: str = ""
     protocol: str = ""
@@ -129,6 +134,12 @@ def parse_scan(text: str) -> tuple[SmartDevice, ...]:
         )
         for one in found[:DISKS_LIMIT]
     )
+
+
+def port_of(kind: str) -> str:
+    """The type of a disk where it names a port of a controller, such as `sat+megaraid,4`, `3ware,2`
+    or `areca,1/2`; empty for a plain one, such as `sat` (smartctl's manual, --device)."""
+    return shown(kind) if PORT.search(kind) else ""
 
 
 def parse_smart(text: str) -> SmartDisk:
@@ -221,7 +232,7 @@ async def read_smart_health(arguments: OneDevice, access: Access) -> SmartHealth
 async def _ask(one: SmartDevice, access: Access, turn: asyncio.Semaphore) -> SmartDisk:
     """One disk's answer; a disk that hangs or cannot be opened is one of unknown health."""
     if one.error:
-        return _silent(one.device, one.error)
+        return _silent(one, one.error)
     async with turn:
         try:
             if one.type:
@@ -229,8 +240,10 @@ async def _ask(one: SmartDevice, access: Access, turn: asyncio.Semaphore) -> Sma
             else:
                 done = await access.run(SMARTCTL, device=one.device)
         except ToolTimeout as error:
-            return _silent(one.device, error.message)
-    return _decoded(parse_smart, done).model_copy(update={"device": one.device})
+            return _silent(one, error.message)
+    return _decoded(parse_smart, done).model_copy(
+        update={"device": one.device, "port": port_of(one.type)}
+    )
 
 
 def _decoded(parse: Callable[[str], T], done: Completed) -> T:
@@ -245,9 +258,9 @@ def _decoded(parse: Callable[[str], T], done: Completed) -> T:
         raise ToolFailed("smartctl printed no JSON", "install smartmontools 7 or later") from error
 
 
-def _silent(device: str, why: str) -> SmartDisk:
+def _silent(one: SmartDevice, why: str) -> SmartDisk:
     """A disk that did not answer."""
-    return SmartDisk(device=device, reasons=(shown(why),))
+    return SmartDisk(device=one.device, port=port_of(one.type), reasons=(shown(why),))
 
 
 TOOLS = (

@@ -69,14 +69,9 @@ class Mounts(Result):
     mounts: tuple[Mount, ...]
 
 
-class Volume(Result):
+class Volume(Mount):
     """How full one volume is. Percent is of what an ordinary user may fill, as df counts."""
 
-    mount: str
-    device: str
-    fstype: str
-    kind: Kind
-    read_only: bool
     total_bytes: int
     used_bytes: int
     free_bytes: int
@@ -90,12 +85,9 @@ class DiskUsage(Result):
     left_out: dict[str, str]
 
 
-class InodeVolume(Result):
+class InodeVolume(Mount):
     """Inodes of one volume."""
 
-    mount: str
-    device: str
-    fstype: str
     total: int
     used: int
     used_percent: float
@@ -107,16 +99,13 @@ class InodeUsage(Result):
     volumes: tuple[InodeVolume, ...]
 
 
-class DiskFillEta(Result):
+class DiskFillEta(Mount):
     """When a volume is full if it grows on as it did.
 
     `full_in_seconds` is None where it does not grow; the line is a least-squares fit over
     the samples, as predict_linear of Prometheus does it.
     """
 
-    mount: str
-    device: str
-    fstype: str
     samples: int
     span_seconds: float
     growth_bytes_per_hour: float
@@ -210,8 +199,12 @@ def parse_apfs_containers(text: str) -> dict[str, tuple[int, int]]:
     return space
 
 
-def why_left_out(mount: Mount, excluded: tuple[str, ...]) -> str:
-    """Why this mount is not a volume that can fill up; empty where it is one."""
+def why_left_out(mount: Mount, excluded: tuple[str, ...] = ()) -> str:
+    """Why this mount is not a volume that can fill up; empty where it is one.
+
+    Whoever asks for such a mount by its name is told how full it is all the same. It is always
+    full, or never: no level fits it.
+    """
     if mount.fstype in excluded:
         return "excluded by the caller"
     # A container's root is an overlay, and the only sight of the disk that it has; the overlays
@@ -310,7 +303,7 @@ async def read_inode_usage(arguments: OneMount, access: Access) -> InodeUsage:
     volumes: list[InodeVolume] = []
     seen: set[tuple[str, int]] = set()
     for mount in _chosen(await list_mounts(access), arguments.mount):
-        if why_left_out(mount, ()) and arguments.mount is None:
+        if why_left_out(mount) and arguments.mount is None:
             continue
         try:
             size = await access.call(f"statvfs({mount.mount})", os.statvfs, mount.mount)
@@ -323,9 +316,7 @@ async def read_inode_usage(arguments: OneMount, access: Access) -> InodeUsage:
         used = size.f_files - size.f_ffree
         volumes.append(
             InodeVolume(
-                mount=mount.mount,
-                device=mount.device,
-                fstype=mount.fstype,
+                **mount.model_dump(),
                 total=size.f_files,
                 used=used,
                 used_percent=round(100 * used / size.f_files, 2),
@@ -353,6 +344,8 @@ async def read_disk_fill_eta(arguments: MountArgument, access: Access) -> DiskFi
         mount=volume.mount,
         device=volume.device,
         fstype=volume.fstype,
+        read_only=volume.read_only,
+        kind=volume.kind,
         samples=len(samples),
         span_seconds=round(span, 1),
         growth_bytes_per_hour=round(growth * 3600, 1),
