@@ -39,7 +39,8 @@ def _print_unsure(page: Page, findings: list[Finding]) -> None:
     page.gap()
     page.say(("Could not be measured again", "bold"))
     for finding in findings:
-        page.say((finding.host, "bold"), f"  {_named(finding)}", indent=2, hang=2)
+        about = f"  {_named(finding)}"
+        page.say((finding.host, "bold"), about, id_piece(finding), indent=2, hang=2)
         said = "; ".join(claims.claim_text(claim) for claim in finding.claims)
         why = verdicts.unsure_text(finding)
         page.say((finding.severity, "yellow"), f": {said}, measured once: {why}", indent=4, hang=2)
@@ -55,7 +56,7 @@ def _print_acknowledged(page: Page, findings: list[Finding]) -> None:
         said = "; ".join(claims.claim_text(claim) for claim in finding.claims)
         once = ", measured once" if finding.unsure else ""
         about = f"{finding.host}  {_named(finding)} ({finding.severity}): {said}{once}"
-        page.say((about, "dim"), indent=2, hang=2)
+        page.say((about, "dim"), id_piece(finding), indent=2, hang=2)
         page.say((verdicts.acknowledged_text(finding), "dim"), indent=4, hang=2)
 
 
@@ -67,7 +68,8 @@ def _print_opinions(page: Page, notes: list[Finding]) -> None:
     page.say(("A model's notes, which nothing confirmed", "bold"))
     for note in notes:
         doubted = " (by a model that is doubted)" if note.doubted else ""
-        page.say((note.host, "bold"), f"  {_named(note)}", (doubted, "dim"), indent=2, hang=2)
+        pieces = (f"  {_named(note)}", (doubted, "dim"), id_piece(note))
+        page.say((note.host, "bold"), *pieces, indent=2, hang=2)
         if note.explanation:
             page.say((words.one_line(note.explanation), "italic"), indent=4)
         for claim in note.claims:
@@ -93,6 +95,11 @@ def _print_withdrawn(page: Page, findings: list[Finding]) -> None:
             else:
                 pieces = ("", place, verdicts.told_text(claim), ", ")
             page.say(*pieces, verdicts.found_text(claim), indent=4, hang=2)
+
+
+def id_piece(finding: Finding) -> tuple[str, str]:
+    """A finding's id in its report, as `hostswarm ack JOB:ID` takes it, to stand behind a line."""
+    return (f"  {words.one_line(finding.id)}" if finding.id else "", "dim")
 
 
 def _named(finding: Finding) -> str:

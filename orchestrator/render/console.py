@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.render import bill, claims, coverage, degraded, honesty, tally, values, words
-from orchestrator.render.apart import print_apart, print_contradictions
+from orchestrator.render.apart import id_piece, print_apart, print_contradictions
 from orchestrator.render.tally import Entry
 from orchestrator.render.terminal import Page
 from swarm_tasks.models.evidence import Evidence
@@ -112,7 +112,7 @@ def _print_findings(page: Page, entries: Sequence[Entry], calls: Mapping[str, Ev
         page.say((words.one_line(title), "bold"), indent=BODY, label=label)
         for entry in same:
             if entry.pattern is not None:
-                _print_pattern(page, entry)
+                _print_pattern(page, entry, each=bool(calls))
             if entry.pattern is None or calls:
                 for finding in entry.findings:
                     _print_finding(page, finding, calls)
@@ -121,15 +121,21 @@ def _print_findings(page: Page, entries: Sequence[Entry], calls: Mapping[str, Ev
             page.say(("→ ", "dim"), words.one_line(said), indent=BODY, hang=2)
 
 
-def _print_pattern(page: Page, entry: Entry) -> None:
-    """The same trouble on several hosts, in one paragraph."""
+def _print_pattern(page: Page, entry: Entry, *, each: bool) -> None:
+    """The same trouble on several hosts, in one paragraph.
+
+    Args:
+        each: Whether its findings follow one by one: then their ids stand there.
+    """
     pattern = entry.pattern
     assert pattern is not None  # noqa: S101 - the caller looked
     hosts = words.count_text(len(pattern.hosts), "host")
     subject = words.one_line(pattern.subject)
     page.say((hosts, "bold"), f"  {subject}  ", tally.pattern_text(entry), indent=BODY, hang=2)
     others = f"; {pattern.well:,} more are well" if pattern.well else ""
-    page.say((words.names_text(pattern.hosts, NAMED) + others, "dim"), indent=BODY + 2, hang=2)
+    ids = "" if each else words.names_text([one.id for one in entry.findings if one.id], NAMED)
+    names = words.names_text(pattern.hosts, NAMED) + others
+    page.say((names, "dim"), (f"  {ids}" if ids else "", "dim"), indent=BODY + 2, hang=2)
     for said in dict.fromkeys(one.explanation for one in entry.findings if one.explanation):
         page.say(("model: ", "dim"), (words.one_line(said), "italic"), indent=BODY + 2, hang=2)
         break  # the others are much the same; the page has each
@@ -139,11 +145,13 @@ def _print_finding(page: Page, finding: Finding, calls: Mapping[str, Evidence]) 
     subject = words.one_line(finding.subject)
     where = f"{finding.host}  {subject}" if subject != finding.host else finding.host
     said = [_claim_words(claim, finding, verbose=bool(calls)) for claim in finding.claims]
-    if len(said) == 1 and not calls and BODY + len(where) + 2 + len(said[0]) <= page.width:
-        page.say((finding.host, "bold"), where[len(finding.host) :], "  ", said[0], indent=BODY)
+    host, rest, name = (finding.host, "bold"), where[len(finding.host) :], id_piece(finding)
+    taken = BODY + len(where) + len(name[0])
+    if len(said) == 1 and not calls and taken + 2 + len(said[0]) <= page.width:
+        page.say(host, rest, "  ", said[0], name, indent=BODY)
         _print_explanation(page, finding)
         return
-    page.say((finding.host, "bold"), where[len(finding.host) :], indent=BODY, hang=2)
+    page.say(host, rest, name, indent=BODY, hang=2)
     for claim, phrase in zip(finding.claims, said, strict=True):
         page.say(phrase, indent=BODY + 2, hang=2)
         for reference in claim.evidence:

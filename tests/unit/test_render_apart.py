@@ -78,7 +78,7 @@ def test_what_is_unsure_keeps_its_severity_and_says_why() -> None:
     text = printed(quarrelsome(), 110)
     assert (
         "Could not be measured again\n"
-        "  mail-1  Certificate near its end: mail.example.org:993\n"
+        "  mail-1  Certificate near its end: mail.example.org:993  f7\n"
         "    warning: expires in 8 d 20 h (limit ≤ 14 d), measured once: mail.example.org:993 did "
         "not answer"
     ) in text
@@ -88,8 +88,8 @@ def test_what_is_unsure_keeps_its_severity_and_says_why() -> None:
 def test_what_is_acknowledged_says_until_when_why_and_by_whom() -> None:
     text = " ".join(printed(quarrelsome(), 110).split())
     assert (
-        "web-1 Service failed: checkout-queue.service (critical): state of a service: failed until "
-        "2026-03-04 09:14:07 UTC: the queue moves to another host on Wednesday (anna)"
+        "web-1 Service failed: checkout-queue.service (critical): state of a service: failed f5 "
+        "until 2026-03-04 09:14:07 UTC: the queue moves to another host on Wednesday (anna)"
     ) in text
 
 

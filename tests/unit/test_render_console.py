@@ -13,6 +13,7 @@ from rich.console import Console
 from orchestrator.render.console import print_report
 from swarm_tasks.models.report import Report
 from tests.support import reports
+from tests.support.quarrels import quarrelsome
 
 
 def printed(report: Report, width: int = 80, *, verbose: bool = False) -> str:
@@ -34,10 +35,22 @@ def test_a_healthy_fleet_is_told_in_few_lines() -> None:
 def test_a_finding_says_what_where_how_much_and_what_to_do() -> None:
     assert (
         "CRITICAL  Volume nearly full\n"
-        "          db-1  /var/lib/postgresql (/dev/nvme1n1p1, xfs)\n"
+        "          db-1  /var/lib/postgresql (/dev/nvme1n1p1, xfs)  f4\n"
         "            97.3 % used (limit ≥ 90 %), verified\n"
         "          → Free space or grow the volume;"
     ) in printed(reports.complete())
+
+
+@pytest.mark.parametrize("build", [reports.complete, reports.thoughtful, quarrelsome])
+@pytest.mark.parametrize("verbose", [False, True])
+def test_each_finding_that_stands_is_named_as_an_acknowledgement_takes_it(
+    build: Callable[[], Report], verbose: bool
+) -> None:
+    report = build()
+    text = printed(report, 110, verbose=verbose)
+    for one in report.findings:
+        times = len(re.findall(rf"(?:  |, ){one.id}(?=,?\s)", text))
+        assert times == (1 if one.verdict.counts else 0)
 
 
 def test_findings_come_gravest_first() -> None:
@@ -56,7 +69,7 @@ def test_a_pattern_is_one_entry_with_its_hosts() -> None:
     assert (
         "WARNING   Security updates are not installed\n"
         "          2 hosts  apt  3 packages not installed (limit ≥ 1 package), all verified\n"
-        "            web-1, web-2\n"
+        "            web-1, web-2  f3, f6\n"
         "          → Install them, and plan a restart of what uses them.\n"
     ) in text
     many = printed(reports.large(), 200)

@@ -86,6 +86,13 @@ def test_findings_stand_gravest_first_and_the_withdrawn_last() -> None:
     ]
 
 
+def test_each_card_has_the_id_and_the_fingerprint_of_its_finding() -> None:
+    report = reports.complete()
+    page = render_html(report)
+    told = re.findall('<code class="quiet" title="fingerprint (.*?)">(.*?)</code>', page)
+    assert sorted(told) == sorted((one.fingerprint, one.id) for one in report.findings)
+
+
 def test_what_is_healthy_is_no_finding() -> None:
     page = render_html(reports.healthy())
     assert findings(page) == []
