@@ -19,8 +19,10 @@ from swarm_tasks.unseen import plain_line
 from workers.comparing import compares
 from workers.paging import cited, resolve
 from workers.rules.brain import RulesBrain
+from workers.rules.known import Known
+from workers.rules.names import names_of
 from workers.rules.rule import Reading
-from workers.rules.subjects import WHOLE_HOST, contradicts, names_of
+from workers.rules.subjects import WHOLE_HOST, contradicts
 from workers.units import NUMBER, number_of, state_of
 from workers.verify import TO_BE_CHECKED_THERE
 from workers.written import FORM, Written, written
@@ -65,7 +67,7 @@ class ClaimReader:
 
     rules: RulesBrain
     transcript: Transcript
-    _known: dict[str, tuple[Reading, ...]] = field(default_factory=dict[str, tuple[Reading, ...]])
+    _known: dict[str, Known] = field(default_factory=dict[str, Known])
 
     def read(self, said: object) -> Read:
         """The claim that a text or an object makes, with what the evidence says of it.
@@ -81,10 +83,10 @@ class ClaimReader:
         host = self._other_host(parts.host)
         return self._there(parts, metric, value, host) if host else self._here(parts, metric, value)
 
-    def known(self, metric: str) -> tuple[Reading, ...]:
-        """Every reading of a metric in all that was gathered."""
+    def known(self, metric: str) -> Known:
+        """Every subject of a metric in all that was gathered. Looked up once."""
         if metric not in self._known:
-            self._known[metric] = tuple(
+            self._known[metric] = Known(
                 reading
                 for evidence in self.transcript.evidence
                 for rule, reading in self.rules.readings(evidence)
@@ -110,7 +112,8 @@ class ClaimReader:
         name = contradicts(subject, own, known, also)
         name = name or contradicts(title, own, known, also, title=True)
         if not name and at == 0 and names_of(own.subject):
-            others = [*known, *(read.reading for read in beside if read.reading is not None)]
+            seen = [read.reading for read in beside if read.reading is not None]
+            others = Known(seen, known) if seen else known
             name = contradicts(subject, own, others, title=True)
             name = name or contradicts(title, own, others, title=True)
         return _other_than(name, own) if name else ""

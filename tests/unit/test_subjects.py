@@ -8,8 +8,10 @@ import string
 import pytest
 
 from swarm_tasks.measures import measures
+from workers.rules.known import Known
+from workers.rules.names import names_of
 from workers.rules.rule import Reading
-from workers.rules.subjects import WHOLE_HOST, contradicts, names_of, resolve
+from workers.rules.subjects import WHOLE_HOST, contradicts, resolve
 
 ROOT = Reading("/ (/dev/sda1, ext4)", 40.0, "/volumes/0/used_percent", key="/")
 VAR = Reading("/var (/dev/sda2, ext4)", 91.0, "/volumes/1/used_percent", key="/var")
@@ -49,6 +51,11 @@ CERTIFICATES = (CERTIFICATE, OTHER_CERTIFICATE)
 GLOB = Reading("/backup/*.tar", 5, "/age_seconds")
 NICS = (Reading("eth0", 9, "/a"), Reading("eth1", 0, "/b"), Reading("lo", 0, "/c"))
 DISKS = (Reading("sda (Samsung, S1)", "ok", "/a", key="sda"), Reading("sdb", "ok", "/b", key="sdb"))
+
+DATA = Reading("/data (/dev/sdb1, xfs)", 50.0, "/volumes/3/used_percent", key="/data")
+SYSTEM = Reading("/mnt/system (/dev/sdc1, xfs)", 50.0, "/v/4/used_percent", key="/mnt/system")
+POOL = Reading("/pg (/dev/mapper/vg-data, xfs)", 50.0, "/volumes/5/used_percent", key="/pg")
+MOUNTS = (*VOLUMES, DATA, SYSTEM, POOL)
 
 CORES = Reading("all 8 cores", 97.0, "/others_percent", key="cpu")
 MEMORY = Reading("physical memory", 50.0, "/used_percent")
@@ -252,6 +259,13 @@ def test_honest_words_are_no_contradiction(
         ("java was killed", LEAK, KILLED, "java"),
         ("10.0.0.3 does not answer", RESOLVERS[0], RESOLVERS, "10.0.0.3"),
         ("eth1 loses packets", NICS[0], NICS, "eth1"),
+        ("The data volume is full", ROOT, MOUNTS, "data"),
+        ("The data volume is full", HOME, MOUNTS, "data"),
+        ("Too little room on the Data disk", VAR, MOUNTS, "data"),
+        ("The home partition is full", VAR, MOUNTS, "home"),
+        ("Filesystem home is full", VAR, MOUNTS, "home"),
+        ("Mount data fills up", ROOT, MOUNTS, "data"),
+        ("The system disk is full", VAR, MOUNTS, "system"),
     ],
 )
 def test_a_title_that_names_another_known_subject_is_a_contradiction(
@@ -276,6 +290,13 @@ def test_a_title_that_names_another_known_subject_is_a_contradiction(
         ("The web shop's database is slow", SHOP, CONTAINERS),
         ("The database was killed for want of memory", LEAK, KILLED),
         ("A port takes no connection", PORT, PORTS),
+        ("The data volume is full", ROOT, VOLUMES),
+        ("The data volume is full", DATA, MOUNTS),
+        ("The data volume is full", POOL, MOUNTS),
+        ("The system disk is full", ROOT, MOUNTS),
+        ("The system disk is full", SYSTEM, MOUNTS),
+        ("The root volume is full, the data volume is not", ROOT, MOUNTS),
+        ("Too much data on a volume at home", VAR, MOUNTS),
         ("CPU saturated by java", CORES, (CORES,)),
     ],
 )
@@ -295,6 +316,41 @@ def test_a_subject_that_was_measured_twice_is_one() -> None:
     later = Reading(VAR.subject, 92.0, VAR.pointer, key=VAR.key)
     assert resolve("/var", (VAR, later)) == later
     assert contradicts("/var", VAR, (VAR, later)) == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "/dev/sda " * 33,
+        " ".join(f"u{number}.service" for number in range(25)),
+        " ".join(f"/a{number}" for number in range(60)),
+        "https://a.example/x 10.0.0.1:80 pid 7 /etc/ssl " * 6,
+    ],
+)
+def test_many_names_over_many_subjects_are_looked_up_and_not_searched_for(words: str) -> None:
+    many = [
+        Reading(f"/etc/ssl/{at}/cert.pem (s{at}.example)", 5, f"/f/{at}", key=f"/etc/ssl/{at}")
+        for at in range(300)
+    ]
+    known = Known(many)
+    for own in many[:100]:
+        contradicts(words, own, known)
+        contradicts(words, own, known, many[:20], title=True)
+    # Each text against each word once, and a name against what may be meant: not 100 * 300 * 25.
+    assert known.looked_at <= 10 * len(many)
+
+
+def test_a_name_is_found_among_hundreds_however_it_is_written() -> None:
+    many = [Reading(f"/srv/{at} (/dev/vd{at}, ext4)", 5, f"/f/{at}") for at in range(300)]
+    everything = Known([*many, *VOLUMES], Known([*UNITS, *PORTS, SITE, *CERTIFICATES, GLOB]))
+    for said, name in (
+        *(("/srv/7/a/b", "/srv/7/a/b"), ("/home/x", "/home/x"), ("sda2", "sda2")),
+        *(("NGINX.service", "NGINX.service"), ("nginx.socket", "nginx.socket")),
+        *(("db1:5432", "db1:5432"), ("10.0.0.5:5432", "10.0.0.5:5432")),
+        *(("https://shop.example", "https://shop.example"), ("/etc/ssl/b", "/etc/ssl/b")),
+        *(("/backup/x.tar", "/backup/x.tar"), ("/etc/ssl", "/etc/ssl")),
+    ):
+        assert contradicts(said, many[8], everything, title=True) == name
 
 
 def test_what_a_host_has_once_is_in_the_table_of_metrics() -> None:

@@ -8,6 +8,8 @@ from functools import lru_cache
 
 SUFFIXES = "service|socket|timer|mount|target|path|scope|slice"
 
+SUFFIX = re.compile(rf"\.(?:{SUFFIXES})$")
+
 ROOT_NAMED = (
     r"(?:(?:(?i:(?<=volume )|(?<=system )|(?<=partition )|(?<=mount )|(?<=point )|(?<=disk ))"
     r"|(?<= at )|(?<= on )|(?<= of )|(?<= and )|(?<=[\"'`(])|^)/(?=$|[\s,.;:)\"'`(]))"
@@ -96,3 +98,20 @@ def is_named(part: str) -> bool:
     if part.casefold() in VAGUE or part.isdigit() or not part:
         return False
     return " " not in part or part.startswith("/") or part.removeprefix("pid ").isdigit()
+
+
+@lru_cache(maxsize=4_096)
+def names_of(subject: str) -> frozenset[str]:
+    """The precise names in a reading's subject; none where it is made of plain words.
+
+    `/var (/dev/sda2, ext4)` is called `/var`, `/dev/sda2` and `ext4`; `nginx.service` also
+    `nginx`; `python3 (pid 12)` is called `python3` and `pid 12`.
+    """
+    head, _, rest = subject.removeprefix("GPU ").partition(" (")
+    before, asking, asked = head.partition(" asking for ")
+    parts = [before, *asked.split(" ")[:1]] if asking else [head]
+    names = {part for part in parts if is_named(part)}
+    if names:
+        names |= {part for part in rest.removesuffix(")").split(", ") if is_named(part)}
+    names |= {one.name for one in precise(subject)}
+    return frozenset(names | {SUFFIX.sub("", name) for name in names})
