@@ -170,9 +170,7 @@ def _in_job(fleet: Fleet, job: str, identifier: str) -> Finding:
     for finding in fleet.report(job).findings:
         if finding.id == identifier:
             return finding
-    raise UnknownName(
-        f"job {job} has no finding {identifier!r}", f"see `hostswarm show {job} --json`"
-    )
+    raise UnknownName(f"job {job} has no finding {identifier!r}", f"see `hostswarm show {job}`")
 
 
 def _newest(fleet: Fleet, mark: str) -> Finding:

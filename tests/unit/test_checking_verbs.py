@@ -22,7 +22,7 @@ from orchestrator.surfaces.acknowledging import (
 from orchestrator.surfaces.diff_page import LISTED, print_diff
 from orchestrator.surfaces.trust_page import print_trust, trust_json
 from swarm_tasks.errors import ArgumentError
-from swarm_tasks.models.finding import Severity
+from swarm_tasks.models.finding import Acknowledgement, Severity
 from swarm_tasks.models.report import Report
 from swarm_tasks.models.tally import Tally
 from tests.support import reports
@@ -118,6 +118,22 @@ def test_a_difference_is_told_with_both_numbers_and_the_limit() -> None:
     same = printed(reports.complete(), reports.complete())
     assert "SAME       critical  web-1  Service failed" in same
     assert printed(reports.healthy(), reports.healthy()).splitlines()[2] == "No finding in either."
+
+
+def test_what_nobody_can_tell_of_is_marked_where_it_was_acknowledged() -> None:
+    old = at(92, Severity.CRITICAL)
+    (found,) = old.findings
+    ack = Acknowledgement(
+        fingerprint=found.fingerprint,
+        severity=found.severity,
+        until=old.job.created + timedelta(days=1),
+        reason="known",
+        at=old.job.created,
+    )
+    known = old.model_copy(update={"findings": (found.model_copy(update={"acknowledged": ack}),)})
+    blind = reports.report_of(["db-1"]).model_copy(update={"evidence": ()})
+    assert "acknowledged" not in printed(old, blind)
+    assert "in the same way; acknowledged" in " ".join(printed(known, blind).split())
 
 
 def test_a_long_difference_is_cut_and_a_hostile_one_is_harmless() -> None:
