@@ -21,9 +21,10 @@ from swarm_tasks.brain.model import Message, Model, ModelReply, ModelRequest
 from swarm_tasks.brain.tokens import count
 from swarm_tasks.brain.wire import message_tokens
 from swarm_tasks.brain.words import sound_text
-from swarm_tasks.errors import ContextExceeded, NoToolCalling
+from swarm_tasks.errors import ContextExceeded, NoToolCalling, Unavailable
 from swarm_tasks.models.evidence import Evidence, EvidenceStatus
 from workers.answers import Reader
+from workers.blocking import in_thread
 from workers.briefing import metrics_of, system_text, task_text
 from workers.context import Shelf, fit
 from workers.forms import Form, JsonForm, NativeForm
@@ -43,6 +44,11 @@ LENIENT_AFTER = 2
 
 LAST_TURN = "No calls are left: reply with the answer now."
 SUMMARY_READINGS = 6
+
+LARGE_CHARACTERS = 20_000
+MANY_PLACES = 40
+"""A reply beyond either is read in a thread of its own; to read a smaller one takes less time than
+a thread takes to begin, or not much more."""
 
 MOST_CALLS = 16
 """Calls of one reply that are made; a model in a frenzy asks for hundreds."""
@@ -154,20 +160,26 @@ class ModelBrain:
             except ContextExceeded as error:
                 self._habits.heed(error.limit, window)
             else:
-                return self._taken(transcript, form, reply, counted)
+                return await self._taken(transcript, form, reply, counted)
         form = JSON if self._habits.json_calls else NATIVE
         request, counted = self._request(transcript, tools, form)
         reply = await self._model.complete(request, self._seconds)
-        return self._taken(transcript, form, reply, counted)
+        return await self._taken(transcript, form, reply, counted)
 
-    def _taken(
+    async def _taken(
         self, transcript: Transcript, form: Form, reply: ModelReply, counted: int
     ) -> Decision:
         """What a reply decides; what it tells of the model is learnt on the way."""
         # What an image takes differs from model to model: nothing is learnt from that.
         if reply.charge.counted and not self._images:
             self._habits.learn(reply.charge.prompt_tokens, counted)
-        return self._read(transcript, form, reply)
+        if len(reply.text) <= LARGE_CHARACTERS and reply.text.count("@") <= MANY_PLACES:
+            return self._read(transcript, form, reply)
+        # All agents of a worker share one loop, which a long answer must not hold.
+        try:
+            return await in_thread(self._read, transcript, form, reply)
+        except Unavailable:
+            return self._read(transcript, form, reply)
 
     def _request(
         self, transcript: Transcript, tools: Sequence[ToolSheet], form: Form

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -22,7 +23,8 @@ from swarm_tasks.brain.base import (
 )
 from swarm_tasks.brain.model import ModelReply, ModelRequest
 from swarm_tasks.errors import ContextExceeded, NoToolCalling
-from swarm_tasks.models.evidence import EvidenceStatus
+from swarm_tasks.models.evidence import Evidence, EvidenceStatus
+from tests.support import fake_tools
 from tests.support.thinking import (
     REGISTRY,
     TASK,
@@ -35,8 +37,10 @@ from tests.support.thinking import (
     texts,
     transcript,
 )
-from workers.model_brain import Habits, ModelBrain
+from workers.model_brain import LARGE_CHARACTERS, Habits, ModelBrain
 from workers.paging import PAGE_TOOL
+from workers.rules.brain import RulesBrain
+from workers.rules.rule import Reading
 
 SHEETS = tuple(
     ToolSheet(
@@ -325,3 +329,33 @@ def test_images_go_with_the_question() -> None:
     content = model.asked[0].messages[1]["content"]
     assert [part["type"] for part in content] == ["text", "image_url"]
     assert content[1]["image_url"] == {"url": image}
+
+
+class Watched(RulesBrain):
+    """Rules that know in which threads a model's claims were held against the evidence."""
+
+    threads: set[str]
+
+    def reading_at(self, metric: str, pointer: str, evidence: Evidence) -> Reading | None:
+        """What the rules read there."""
+        self.threads.add(threading.current_thread().name)
+        return super().reading_at(metric, pointer, evidence)
+
+
+@pytest.mark.parametrize(
+    ("claims", "padding", "held"), [(2, 0, True), (60, 0, False), (2, LARGE_CHARACTERS, False)]
+)
+def test_the_loop_is_not_held_by_an_answer_that_is_long(
+    claims: int, padding: int, held: bool
+) -> None:
+    found, review = swept(97.0)
+    finding = {"title": "It is high", "claims": ["cpu.busy_percent >= 90 @c1/busy_percent"] * 2}
+    text = json.dumps({"findings": [finding] * (claims // 2)}) + " " * padding
+    watched = Watched(REGISTRY, fake_tools.RULES, {})
+    watched.threads = set()
+    model = SayingModel(lambda _: said(text))
+    brain = ModelBrain(model, habits(), watched, review, "Debian 12", 10.0, 12)
+    decision = asyncio.run(brain.decide(found, SHEETS))
+    assert isinstance(decision, Answer)
+    assert sum(len(one.claims) for one in decision.findings) == claims
+    assert (watched.threads == {threading.current_thread().name}) is held
