@@ -23,7 +23,7 @@ from workers.rules.known import Known
 from workers.rules.names import names_of
 from workers.rules.rule import Reading
 from workers.rules.subjects import WHOLE_HOST, contradicts
-from workers.units import NUMBER, number_of, state_of
+from workers.units import NUMBER, number_of, precision_in, state_of
 from workers.verify import TO_BE_CHECKED_THERE
 from workers.written import FORM, Written, written
 
@@ -179,7 +179,7 @@ class ClaimReader:
             return read.but(f"its evidence is of {own.subject} and of {strays[0].subject}")
         if name := contradicts(parts.subject, own, self.known(metric.name)):
             return read.but(_other_than(name, own))
-        if not all(compares(reading.value, parts.comparator, value) for reading in readings):
+        if not all(_says(reading, metric, parts, value) for reading in readings):
             # That is no mistake of form, so the answer is not sent back for it.
             return replace(read.but("the evidence does not say so"), doubt="")
         return read
@@ -223,6 +223,12 @@ def _value(metric: Measure, parts: Written) -> JsonScalar:
     if not NUMBER.fullmatch(parts.value):
         raise ValueError(f"{parts.value[:40]!r} is no {metric.unit}")
     return number_of(metric, parts.value, parts.unit)
+
+
+def _says(reading: Reading, metric: Measure, parts: Written, value: JsonScalar) -> bool:
+    """Whether a reading is what a claim says, as precisely as that is written."""
+    within = None if metric.states else precision_in(metric, parts.value, parts.unit)
+    return compares(reading.value, parts.comparator, value, precision=within)
 
 
 def _other_than(name: str, own: Reading) -> str:

@@ -20,12 +20,20 @@ UNITS_OF_SPEECH = (1024**4, 1024**3, 1024**2, 1024, 86_400, 3_600, 60)
 MOST_DECIMALS = 3
 
 
-def compares(observed: JsonScalar, comparator: str, value: JsonScalar, slack: float = 0.0) -> bool:
+def compares(
+    observed: JsonScalar,
+    comparator: str,
+    value: JsonScalar,
+    slack: float = 0.0,
+    precision: float | None = None,
+) -> bool:
     """Whether `observed` stands to `value` as the comparator says. Words know only == and !=.
 
     Args:
         slack: By how much `observed` may miss: two measurements of the same thing differ. `!=` is
             not widened, for then everything would be different.
+        precision: By how much `value` may differ from what it stands for, where the text that it
+            was written as says so; None for what the value itself tells.
     """
     if isinstance(observed, str) or isinstance(value, str):
         same = str(observed) == str(value)
@@ -33,6 +41,7 @@ def compares(observed: JsonScalar, comparator: str, value: JsonScalar, slack: fl
     one, other = _number(observed), _number(value)
     if not (math.isfinite(one) and math.isfinite(other)):
         return False
+    within = precision_of(value) if precision is None else precision
     match comparator:
         case ">=":
             return one >= other - slack
@@ -43,9 +52,9 @@ def compares(observed: JsonScalar, comparator: str, value: JsonScalar, slack: fl
         case "<":
             return one < other + slack
         case "==":
-            return abs(one - other) <= precision_of(value) + slack
+            return abs(one - other) <= within + slack
         case _:
-            return abs(one - other) > precision_of(value)
+            return abs(one - other) > within
 
 
 def precision_of(value: JsonScalar) -> float:
@@ -53,7 +62,8 @@ def precision_of(value: JsonScalar) -> float:
 
     12 is from 11.5 to 12.5 and 12.3 from 12.25 to 12.35. The zeros of a round size or duration are
     no digits, be it round in tens, in binary units or in days: 15000000000 and 14 GiB are within
-    0.5 % of what they say, and 15032385537 within half a byte.
+    0.5 % of what they say, and 15032385537 within half a byte. A float without decimals, such as
+    0.0 or 1.0, has one: it is what a number in a finer unit becomes.
     """
     if isinstance(value, str):
         return 0.0

@@ -15,6 +15,7 @@ from fractions import Fraction
 from swarm_tasks.measures import Measure
 from swarm_tasks.models.base import JsonScalar
 from swarm_tasks.models.finding import MOST
+from workers.comparing import ROUND_FROM, precision_of
 
 NUMBER = re.compile(
     r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,110})(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,3})?"
@@ -99,10 +100,38 @@ def number_of(metric: Measure, said: str, unit: str) -> JsonScalar:
     # Written decimals say how exact a number is, so 12.0 does not become 12.
     exact = factor == 1 and "." in said and "e" not in said.casefold()
     found = Fraction(number) * factor
-    whole = found.denominator == 1 and not exact and abs(found) < 2**53
+    # An int is meant to half a unit. What is written more precisely than that becomes a float.
+    fine = abs(found) < ROUND_FROM and _meant_within(metric, number, factor) < Fraction(1, 2)
+    whole = found.denominator == 1 and not (exact or fine) and abs(found) < 2**53
     value = int(found) if whole else float(found)
     _within_reason(metric, value, said)
     return value
+
+
+def precision_in(metric: Measure, said: str, unit: str) -> float:
+    """By how much what a claimed number stands for may differ from it, in the metric's unit.
+
+    That is half a unit of the last digit that is written: `0 ms` is within half a millisecond,
+    however little of that the number 0 shows. A zero is within the metric's tolerance at most.
+
+    Raises:
+        ValueError: It is no number, or its unit cannot be converted.
+    """
+    within = precision_of(number_of(metric, said, unit))
+    number, factor = Decimal(said.replace(",", "")), factor_of(metric, unit)
+    if abs(Fraction(number) * factor) >= ROUND_FROM:
+        return within
+    # A little more than half, as there: not every decimal is one in binary.
+    return min(within, float(_meant_within(metric, number, factor)) * (1 + 1e-6))
+
+
+def _meant_within(metric: Measure, number: Decimal, factor: Fraction) -> Fraction:
+    """Half a unit of a number's last digit; of a zero no more than the metric's tolerance."""
+    exponent = number.as_tuple().exponent
+    half = Fraction(10) ** (exponent if isinstance(exponent, int) else 0) * abs(factor) / 2
+    if number or metric.unit in NEVER_NEGATIVE:
+        return half
+    return min(half, Fraction(metric.slack(0)))
 
 
 def factor_of(metric: Measure, unit: str) -> Fraction:

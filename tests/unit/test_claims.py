@@ -19,9 +19,10 @@ from tests.support.thinking import CHARGE, TASK, gauge, step, transcript
 from workers.answers import Reader
 from workers.briefing import ELSEWHERE, system_text
 from workers.claims import TO_BE_CHECKED_THERE
+from workers.comparing import compares
 from workers.rules.brain import RulesBrain
 from workers.tools.book import rulebook, toolbook
-from workers.units import number_of
+from workers.units import number_of, precision_in
 from workers.written import Place, written
 
 GIB = 1024**3
@@ -473,6 +474,72 @@ def test_a_unit_is_converted_exactly(metric: str, said: str, unit: str, value: f
     found = number_of(measures()[metric], said, unit)
     assert found == value
     assert isinstance(found, int) is isinstance(value, int)
+
+
+CLOCK = "time.offset_seconds"
+
+
+@pytest.mark.parametrize(
+    ("metric", "said", "unit", "observed", "same"),
+    [
+        (CLOCK, "0", "", 0.45, False),
+        (CLOCK, "0", "s", 0.015, True),
+        (CLOCK, "0", "s", 0.03, False),
+        (CLOCK, "0.0", "", 0.03, False),
+        (CLOCK, "0", "ms", 0.45, False),
+        (CLOCK, "0", "ms", 0.0004, True),
+        (CLOCK, "0", "ms", 0.002, False),
+        (CLOCK, "0.00", "ms", 0.0004, False),
+        (CLOCK, "500", "ms", 0.5004, True),
+        (CLOCK, "500", "ms", 0.52, False),
+        (CLOCK, "1000", "ms", 1.4, False),
+        (CLOCK, "1000", "ms", 1.0, True),
+        (CLOCK, "0.5", "s", 0.52, True),
+        (CLOCK, "1", "s", 1.4, True),
+        ("load.per_core", "100", "percent", 1.3, False),
+        ("load.per_core", "0", "", 0.3, False),
+        ("ping.loss_percent", "0", "%", 0.3, False),
+        ("ping.loss_percent", "0", "%", 0, True),
+        ("net.drops_percent", "0", "", 0.4, True),
+        ("cpu.busy_percent", "0", "", 0.4, True),
+        ("ping.rtt_ms", "0.5", "s", 500.4, True),
+        ("ping.rtt_ms", "0.5", "s", 510, False),
+        (FREE, "0", "", 0, True),
+        ("uptime.seconds", "5400000", "ms", 5401, True),
+    ],
+)
+def test_a_number_is_held_to_the_digits_that_are_written_in_its_own_unit(
+    metric: str, said: str, unit: str, observed: float, same: bool
+) -> None:
+    value = number_of(measures()[metric], said, unit)
+    within = precision_in(measures()[metric], said, unit)
+    assert compares(observed, "==", value, precision=within) is same
+    assert compares(observed, "!=", value, precision=within) is not same
+
+
+@pytest.mark.parametrize(("said", "unit"), [("0", ""), ("0", "ms"), ("1000", "ms"), ("0", "s")])
+def test_the_value_alone_tells_that_it_is_not_meant_to_half_a_unit(said: str, unit: str) -> None:
+    value = number_of(measures()[CLOCK], said, unit)
+    assert isinstance(value, float)
+    travelled = Claim.model_validate_json(
+        claimed("uptime.seconds < 1 d @c3/uptime_seconds")
+        .model_copy(update={"value": value})
+        .model_dump_json()
+    )
+    slack = measures()[CLOCK].slack(value)
+    assert not compares(value + 0.45, "==", travelled.value, slack)
+    assert compares(value + 0.02, "==", travelled.value, slack)
+
+
+def test_a_claim_that_the_clock_is_right_is_held_against_what_it_shows() -> None:
+    sync = {"synchronised": "yes", "server": "", "stratum": None, "said_by": "chronyd"}
+    rules = RulesBrain(toolbook(), rulebook(), {})
+    for seconds, verdict in ((0.45, Verdict.UNSUPPORTED), (0.004, Verdict.UNVERIFIABLE)):
+        seen = transcript(step(evidence("c", "time_sync", sync | {"offset_seconds": seconds})))
+        text = answer(f"{CLOCK} == 0 @c1/offset_seconds")
+        found = Reader(rules, seen, rules.review(seen)).read(text, CHARGE)
+        assert isinstance(found, Answer), found
+        assert found.findings[0].claims[0].verdict is verdict
 
 
 def test_only_who_looks_at_other_hosts_is_told_how_to_claim_something_of_one() -> None:
