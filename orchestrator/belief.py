@@ -20,7 +20,7 @@ class Belief:
         worker: The agents' model, as these settings name it.
         other: The orchestrator's.
         doubted: Specialists that the agents' model was too often wrong for, with the doubt.
-        raised: Those of them whose agents think with the orchestrator's model in its place.
+        raised: Those of them whose agents are to think with the orchestrator's model in its place.
     """
 
     worker: str = ""
@@ -35,15 +35,15 @@ class Belief:
         told: list[str] = []
         if raised:
             told.append(
-                f"agents of {', '.join(raised)} think with the orchestrator's model {self.other}: "
-                f"{self.worker} was wrong too often ({self._shares(raised)})"
+                f"agents of {', '.join(raised)} are to think with the orchestrator's model "
+                f"{self.other}: {self.worker} was wrong too often ({self._shares(raised)})"
             )
         if kept:
             alone = self.worker == self.other
             why = "no other model is set" if alone else f"so was {self.other}"
             told.append(
-                f"agents of {', '.join(kept)} think with a model that is doubted: {self.worker} "
-                f"was wrong too often ({self._shares(kept)}); {why}"
+                f"agents of {', '.join(kept)} are to think with a model that is doubted: "
+                f"{self.worker} was wrong too often ({self._shares(kept)}); {why}"
             )
         return tuple(told)
 

@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 
 from orchestrator import dispatch, settle
 from orchestrator.contradict import Place
-from orchestrator.settle import Answer, Question, Settled
+from orchestrator.settle import Answer, Folded, Question
 from swarm_tasks.contracts import ClaimCheck, ClaimsChecked
 from swarm_tasks.log import logger
 from swarm_tasks.models.evidence import Evidence
@@ -36,6 +36,9 @@ LEAST_SECONDS = 0.2
 SLICE_SECONDS = 1.0
 """How long one wait for an answer lasts, before it is looked whether the job was cancelled."""
 
+LEAST_WAIT_SECONDS = 0.01
+"""A wait of less than a millisecond is none to some stores, and that is a wait without end."""
+
 MOST_HOSTS = 200
 """How many hosts are asked for one job: their answers are read one after the other."""
 
@@ -57,7 +60,7 @@ class Checks:
     presence: Presence
     seconds: float = CHECK_SECONDS
 
-    def settle(self, record: JobRecord, parts: Sequence[HostReport], closing: float) -> Settled:
+    def settle(self, record: JobRecord, parts: Sequence[HostReport], closing: float) -> Folded:
         """The parts with what other hosts measured for them. What nobody could measure says why.
 
         Args:
@@ -66,6 +69,7 @@ class Checks:
         Raises:
             redis.RedisError: The store is away.
         """
+        parts = settle.without_hearsay(parts)
         asked, told = settle.questions(parts)
         if not asked:
             return settle.folded(parts, told)
@@ -112,7 +116,8 @@ class Checks:
         end = time.monotonic() + seconds
         reason = f"did not answer within {seconds:.2g} s"
         while left and (now := time.monotonic()) < end:
-            got = self.ledger.client.blpop([*left], timeout=min(end - now, SLICE_SECONDS))
+            wait = max(min(end - now, SLICE_SECONDS), LEAST_WAIT_SECONDS)
+            got = self.ledger.client.blpop([*left], timeout=wait)
             if got is not None:
                 question = left.pop(got[0])
                 answered, measured = _read(job, question, got[1], known)
@@ -127,8 +132,9 @@ class Checks:
         return told, evidence
 
 
-def without_asking(parts: Sequence[HostReport], reason: str) -> Settled:
+def without_asking(parts: Sequence[HostReport], reason: str) -> Folded:
     """The parts where no host can be asked: the claims that would have needed it say why."""
+    parts = settle.without_hearsay(parts)
     asked, told = settle.questions(parts)
     for question in asked:
         told |= settle.unasked(question, reason)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 
 from swarm_tasks.measures import Measure, measures
 from swarm_tasks.models.finding import Claim, Finding, MeasuredValue, Verdict
@@ -26,11 +27,16 @@ that is none."""
 MOST_COMPARED = 60
 """Different claims about one thing that are held against each other; each costs with all others."""
 
+MOST_OF_A_PART = 10
+"""How many of those one part makes: its many claims are not to hide another's."""
+
 MOST_CONTRADICTIONS = 100
 """How many a report tells. A host makes as many claims as it likes."""
 
 Place = tuple[int, int, int]
 """A claim among the parts: the part, its finding, the claim, each by number."""
+
+NOTHING: Mapping[Place, str] = MappingProxyType({})
 
 About = tuple[str, str, str]
 """Host, metric and subject."""
@@ -106,7 +112,7 @@ def disputes(parts: Sequence[HostReport]) -> tuple[Dispute, ...]:
 def _dispute(about: About, same: Iterable[Said], metric: Measure) -> Dispute | None:
     """What is disputed of one thing; None where all agree."""
     unlike = {_words(said): said for said in same}
-    heads = list(unlike.values())[:MOST_COMPARED]
+    heads = _heads(unlike.values())
     involved: set[Place] = set()
     open_pair = False
     for one, other in combinations(heads, 2):
@@ -123,6 +129,22 @@ def _dispute(about: About, same: Iterable[Said], metric: Measure) -> Dispute | N
     said = tuple(one for one in heads if one.place in involved)
     measured = any(one.measured for one in said)
     return Dispute(about, said, open_pair or not measured)
+
+
+def _heads(unlike: Iterable[Said]) -> list[Said]:
+    """Those that are compared, in the order of the parts: some of every part, and first of all
+    those that stand, so that no part hides its own behind what it withdrew."""
+    by_part: dict[int, list[Said]] = {}
+    for said in unlike:
+        by_part.setdefault(said.part, []).append(said)
+    ranked = [
+        (rank, said)
+        for same in by_part.values()
+        for rank, said in enumerate(sorted(same, key=lambda one: not one.claim.verdict.counts))
+        if rank < MOST_OF_A_PART
+    ]
+    ranked.sort(key=lambda pair: (pair[0], pair[1].place))
+    return sorted((said for _, said in ranked[:MOST_COMPARED]), key=lambda said: said.place)
 
 
 def _words(said: Said) -> tuple[object, ...]:
@@ -222,18 +244,21 @@ def contradictions(
     found: Iterable[Dispute],
     named: Mapping[tuple[int, int], Finding],
     anew: frozenset[Place] = frozenset(),
+    unmeasured: Mapping[Place, str] = NOTHING,
 ) -> tuple[Contradiction, ...]:
     """Disputes as a report tells them.
 
     Args:
         named: The findings of the report, with their ids, by part and finding.
         anew: The claims that were measured anew because of a dispute.
+        unmeasured: Those that were to be, and why they were not.
     """
     told: list[Contradiction] = []
     for dispute in found:
         host, metric, subject = dispute.about
         shown = [said for said in dispute.said if said.place[:2] in named]
         settled = _settled(dispute, anew)
+        reasons = (unmeasured.get(said.place, "") for said in dispute.said)
         told.append(
             Contradiction(
                 host=host,
@@ -244,6 +269,7 @@ def contradictions(
                 value=settled.remeasured if settled else None,
                 unit=measures()[metric].unit,
                 settled_at=settled.remeasured_at if settled else None,
+                reason="" if settled else "; ".join(dict.fromkeys(filter(None, reasons))),
             )
         )
     return tuple(told)

@@ -15,7 +15,7 @@ from orchestrator.across.readings import Peers
 from orchestrator.checks import Checks, without_asking
 from orchestrator.joining import Known
 from orchestrator.prose import Purse, tell, wants_words
-from orchestrator.settle import Settled, tallies_of
+from orchestrator.settle import Folded, tallies_of
 from orchestrator.synthesis import Circumstances, bare_report, synthesize
 from orchestrator.told import Told, with_words
 from swarm_tasks.config import Settings
@@ -23,17 +23,17 @@ from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.job import BrainChoice
 from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
+from swarm_tasks.models.tally import Tally, by_source
 from swarm_tasks.store.acks import Acks
-from swarm_tasks.store.ledger import JobRecord, Ledger
+from swarm_tasks.store.ledger import JobRecord, Ledger, PartRecord
 from swarm_tasks.store.presence import Presence
-from swarm_tasks.store.trust import TrustRecord
+from swarm_tasks.store.trust import TrustRecord, increments
 
 CLOSING_SECONDS = 0.5
 """Of a job's time, what is kept to close it after a model was asked for words."""
 
-
-DISTRUST_PERCENT = 10.0
-"""As the settings have it, for who knows no settings."""
+DISTRUST_PERCENT: float = Settings.model_fields["distrust_percent"].default
+"""As the settings have it, for who knows none."""
 
 
 def finish(
@@ -50,8 +50,7 @@ def finish(
         settings: Whose model writes the summary, where the job wants one. None asks no model: so
             does a keeper, which ends a job because nobody else did in time.
         checks: The way to the hosts; None asks none of them to measure what others say of it.
-        distrust_percent: The share of checked claims of a model that may be wrong; the settings'
-            own where they are given.
+        distrust_percent: The share of checked claims of a model that may be wrong.
 
     Raises:
         JobError: Some of its parts are not closed.
@@ -62,9 +61,10 @@ def finish(
         return
     with no_cycles_sought():
         parts = _read(ledger, record)
-    store = Store(ledger, presence, settings.distrust_percent if settings else distrust_percent)
+    store = Store(ledger, presence, distrust_percent)
+    tallies: tuple[Tally, ...] = ()
     try:
-        report = _joined(store, record, parts, settings, checks)
+        report, tallies = _joined(store, record, parts, settings, checks)
     except redis.RedisError:
         raise
     except Exception as error:  # noqa: BLE001 - nothing that hosts answer may keep a job open
@@ -74,10 +74,7 @@ def finish(
             around = replace(around, charges=ledger.job_charges(job))
         reason = f"the answers could not be joined ({type(error).__name__})"
         report = bare_report(record.job, parts, around, reason)
-    if ledger.close_job(report):
-        # Only whoever closed it: a job's claims are counted once.
-        with store.forgiving("what became of its claims is not on record", job):
-            TrustRecord(ledger.client).count(report.tallies)
+    ledger.close_job(report, increments(tallies))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +117,17 @@ def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
     failed: it does not keep the others from being read."""
     job = record.job
     hosts = frozenset(job.hosts)
+    known = {part.part: part for part in ledger.parts(job.id)}
     reports: list[HostReport] = []
     for name, text in ledger.report_texts(job.id).items():
+        part = known[name]
         try:
             report = HostReport.model_validate_json(text)
             if report.host not in hosts:
                 raise ValueError("it names a host that was not asked")
-            if any(finding.host != report.host for finding in report.findings):
-                raise ValueError("it speaks for another host")
+            if forged := _forged(report, part):
+                raise ValueError(forged)
         except ValueError as error:
-            part = next(one for one in ledger.parts(job.id) if one.part == name)
             why = f"its report cannot be read: {_first(error)}"
             logger("control").warning("job %s, part %s: %s", job.id, name, why)
             report = HostReport(
@@ -143,6 +141,20 @@ def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
             )
         reports.append(report)
     return reports
+
+
+def _forged(report: HostReport, part: PartRecord) -> str:
+    """What of a report is not the part's own to say; empty if all is."""
+    host = part.host
+    if (report.part, report.host, report.specialist) != (part.part, host, part.specialist):
+        return "it is the report of another part"
+    if any(finding.host != host for finding in report.findings):
+        return "it speaks for another host"
+    if any(item.host != host for item in report.evidence):
+        return "it has evidence of another host"
+    if any(tally.specialist != part.specialist for tally in report.tallies):
+        return "it counts claims of another specialist"
+    return ""
 
 
 def _first(error: ValueError) -> str:
@@ -160,8 +172,8 @@ def _joined(
     parts: Sequence[HostReport],
     settings: Settings | None,
     checks: Checks | None,
-) -> Report:
-    """The report, in a model's words where the job wants any."""
+) -> tuple[Report, tuple[Tally, ...]]:
+    """The report, in a model's words where the job wants any, and what each part counted."""
     ledger = store.ledger
     if checks is None:
         settled = without_asking(parts, "no host could be asked to measure it")
@@ -181,12 +193,10 @@ def _joined(
             report = synthesize(record.job, parts, _circumstances(store, record, settled, known))
         elif told is not None:
             report = with_words(report, record.job, told, now_utc())
-    return report
+    return report, tuple(one for part in parts for one in by_source(tallies_of(part)))
 
 
-def _circumstances(
-    store: Store, record: JobRecord, settled: Settled, known: Known
-) -> Circumstances:
+def _circumstances(store: Store, record: JobRecord, settled: Folded, known: Known) -> Circumstances:
     """What is known beside the parts' reports."""
     presence = store.presence
     asked = set(record.job.hosts)
@@ -208,6 +218,7 @@ def _circumstances(
         known=known,
         measured=settled.evidence,
         anew=settled.anew,
+        unmeasured=settled.unmeasured,
     )
 
 

@@ -77,10 +77,7 @@ class Keeper:
 
     def tick(self) -> None:
         """Look after every open job once."""
-        clock = time.monotonic()
-        if clock - self._looked > PAUSE_SECONDS:
-            self._since = clock
-        self._looked = clock
+        self._heed()
         jobs = self._ledger.open_jobs()
         for job in jobs:
             try:
@@ -96,12 +93,20 @@ class Keeper:
             self._end_at.pop(gone, None)
             self._done.pop(gone, None)
 
+    def _heed(self) -> float:
+        """The clock, once it is known whether this keeper or its store stood still until now."""
+        clock = time.monotonic()
+        if clock - self._looked > PAUSE_SECONDS:
+            self._since = clock
+        self._looked = clock
+        return clock
+
     def look_after(self, job: str) -> None:
         """Close what nobody else will close, and end the job once all of it is closed."""
         record = self._ledger.record(job)
         if record.state == "closed":
             return
-        clock = time.monotonic()
+        clock = self._heed()
         if record.closed < record.total:
             self._close_the_lost(record, clock)
             return
@@ -116,6 +121,8 @@ class Keeper:
                 checks=self._checks,
                 distrust_percent=self._distrust_percent,
             )
+            # Its own work was no silence: other jobs' hosts are not to be given time for that.
+            self._looked = time.monotonic()
 
     def _grace_seconds(self, record: JobRecord) -> float:
         """How long from now the chord's body may take with a job whose parts are all closed."""

@@ -11,7 +11,7 @@ from celery import Celery
 
 from orchestrator import dispatch
 from orchestrator.belief import belief_in
-from orchestrator.checks import CHECK_SECONDS, QUICK_SECONDS, Checks
+from orchestrator.checks import CHECK_SECONDS, LEAST_WAIT_SECONDS, QUICK_SECONDS, Checks
 from orchestrator.finish import finish
 from orchestrator.keeper import Keeper, dark_report
 from orchestrator.plan import host_tasks, select_hosts, select_specialists
@@ -264,7 +264,8 @@ class Fleet:
         these settings where the job wants any."""
         seconds = CHECK_SECONDS if self.settings.has_model else QUICK_SECONDS
         checks = Checks(self.app, self.ledger, self.presence, seconds)
-        finish(self.ledger, self.presence, job, self.settings, checks)
+        distrust_percent = self.settings.distrust_percent
+        finish(self.ledger, self.presence, job, self.settings, checks, distrust_percent)
 
     def hosts(self) -> tuple[HostView, ...]:
         """Every host of the fleet, by name."""
@@ -311,7 +312,8 @@ class Fleet:
         as the connection's own patience would end as an error of the connection."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            answer = self.client.blpop([keys.ANSWER.at(call=call)], timeout=min(left, 5.0))
+            wait = max(min(left, 5.0), LEAST_WAIT_SECONDS)
+            answer = self.client.blpop([keys.ANSWER.at(call=call)], timeout=wait)
             if answer is not None:
                 return answer[1]
         return None

@@ -55,26 +55,73 @@ class Answer:
     checked: Claim | None = None
     reason: str = ""
 
+    @property
+    def measured(self) -> bool:
+        """Whether that host measured it."""
+        return self.checked is not None and self.checked.verdict is not Verdict.UNVERIFIABLE
+
+    @property
+    def why(self) -> str:
+        """Why it was not measured, in a line."""
+        reason = self.reason if self.checked is None else self.checked.reason
+        return shorten(one_line(reason), REASON_CHARACTERS)
+
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Folded:
     """Parts with the verdicts of other hosts folded in.
 
     Args:
         evidence: What was measured for that.
         anew: The claims that were measured by it.
+        unmeasured: The claims that were to be, and why they were not.
     """
 
     parts: tuple[HostReport, ...]
     evidence: tuple[Evidence, ...] = ()
     anew: frozenset[Place] = field(default_factory=frozenset[Place])
+    unmeasured: Mapping[Place, str] = field(default_factory=dict[Place, str])
+
+
+def without_hearsay(parts: Sequence[HostReport]) -> tuple[HostReport, ...]:
+    """The parts in which no host's own word on another one stands: neither a verdict nor a number,
+    whichever it is. Only what is measured there counts; and a forged measurement that withdraws a
+    claim would else be shown as what settled a contradiction."""
+    return tuple(
+        _changed(
+            part,
+            {
+                (number, at): unheard
+                for number, finding in enumerate(part.findings)
+                for at, claim in enumerate(finding.claims)
+                if claim.host not in ("", part.host) and (unheard := _unheard(claim)) != claim
+            },
+        )
+        for part in parts
+    )
+
+
+def _unheard(claim: Claim) -> Claim:
+    """A claim about another host as if nobody had looked."""
+    return claim.model_copy(
+        update={
+            "verdict": Verdict.UNVERIFIABLE,
+            "observed": None,
+            "observed_at": None,
+            "remeasured": None,
+            "remeasured_at": None,
+            "evidence": (),
+        }
+    )
 
 
 def questions(parts: Sequence[HostReport]) -> tuple[tuple[Question, ...], dict[Place, Answer]]:
     """What is to be asked, a question for each host, and what is too much to ask.
 
-    A host's own word on another host is no verdict, whatever it says: such a claim is always to be
-    checked there, unless it was withdrawn already.
+    Claims about other hosts are always to be checked there.
+
+    Args:
+        parts: Without hearsay.
     """
     wanted: dict[str, dict[tuple[object, ...], tuple[Claim, list[Place]]]] = {}
     refused: dict[Place, Answer] = {}
@@ -154,41 +201,52 @@ def folded(
     parts: Sequence[HostReport],
     told: Mapping[Place, Answer],
     evidence: Iterable[Evidence] = (),
-) -> Settled:
+) -> Folded:
     """The parts with these answers folded in: claims, verdicts of findings, and counts."""
     by_part: dict[int, dict[tuple[int, int], Answer]] = {}
     for (part, finding, claim), answer in told.items():
         by_part.setdefault(part, {})[finding, claim] = answer
-    anew = {
-        place
-        for place, answer in told.items()
-        if answer.checked is not None and answer.checked.verdict is not Verdict.UNVERIFIABLE
-    }
-    return Settled(
+    anew = {place for place, answer in told.items() if answer.measured}
+    return Folded(
         parts=tuple(
             _part(part, by_part[at]) if at in by_part else part for at, part in enumerate(parts)
         ),
         evidence=tuple(evidence),
         anew=frozenset(anew),
+        unmeasured={place: told[place].why for place in told.keys() - anew},
     )
 
 
 def _part(part: HostReport, told: Mapping[tuple[int, int], Answer]) -> HostReport:
+    """A part with the answers to its claims, by finding and claim."""
+    return _changed(
+        part,
+        {
+            (number, at): _claim(claim, part.host, told[number, at], finding)
+            for number, finding in enumerate(part.findings)
+            for at, claim in enumerate(finding.claims)
+            if (number, at) in told
+        },
+    )
+
+
+def _changed(part: HostReport, claims: Mapping[tuple[int, int], Claim]) -> HostReport:
+    """A part with these claims in the place of its own, by finding and claim: verdicts of its
+    findings and its counts follow them."""
+    if not claims:
+        return part
     tallies = {(one.model, one.specialist): one for one in tallies_of(part)}
     findings: list[Finding] = []
     for number, finding in enumerate(part.findings):
-        claims = tuple(
-            _claim(claim, part.host, told[number, at], finding) if (number, at) in told else claim
-            for at, claim in enumerate(finding.claims)
-        )
+        held = tuple(claims.get((number, at), one) for at, one in enumerate(finding.claims))
         key = (finding.model, part.specialist)
         tallies[key] = tallies.get(key) or Tally(model=key[0], specialist=key[1])
-        for old, new in zip(finding.claims, claims, strict=True):
+        for old, new in zip(finding.claims, held, strict=True):
             tallies[key] = _moved(tallies[key], old.verdict, new.verdict)
-        settled = _concluded(finding, claims) if claims != finding.claims else finding
-        if finding.opinion and not settled.opinion and tallies[key].opinions:
-            fewer = tallies[key].opinions - 1
-            tallies[key] = tallies[key].model_copy(update={"opinions": fewer})
+        settled = _concluded(finding, held) if held != finding.claims else finding
+        if finding.opinion is not settled.opinion:
+            opinions = max(tallies[key].opinions + (1 if settled.opinion else -1), 0)
+            tallies[key] = tallies[key].model_copy(update={"opinions": opinions})
         findings.append(settled)
     kept = tuple(one for one in tallies.values() if one.made or one.opinions)
     return part.model_copy(update={"findings": tuple(findings), "tallies": kept})
@@ -198,16 +256,15 @@ def _claim(claim: Claim, own: str, answer: Answer, finding: Finding) -> Claim:
     """A claim with what the host that it is about says of it."""
     elsewhere = claim.host not in ("", own)
     checked = answer.checked
-    if checked is None or checked.verdict is Verdict.UNVERIFIABLE:
+    if checked is None or not answer.measured:
         if not elsewhere:
             return claim  # it was measured where it was made, and that stays
-        reason = answer.reason if checked is None else checked.reason
         return claim.model_copy(
             update={
                 "verdict": Verdict.UNVERIFIABLE,
                 "remeasured": None,
                 "remeasured_at": None,
-                "reason": shorten(one_line(reason), REASON_CHARACTERS),
+                "reason": answer.why,
             }
         )
     verdict, reason = checked.verdict, shorten(one_line(checked.reason), REASON_CHARACTERS)

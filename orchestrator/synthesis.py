@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 from orchestrator.across.look import look_across
 from orchestrator.across.readings import Peers, readings_of
@@ -16,9 +15,10 @@ from orchestrator.joining import Known, bounded, joined
 from orchestrator.render.tally import standing
 from orchestrator.settle import tallies_of
 from orchestrator.summary import summary_of
+from orchestrator.usage import Thought, brain_of, total
 from swarm_tasks.models.charge import Charge, summed
 from swarm_tasks.models.evidence import Evidence
-from swarm_tasks.models.job import BrainChoice, Job
+from swarm_tasks.models.job import Job
 from swarm_tasks.models.report import (
     Coverage,
     Degraded,
@@ -46,6 +46,7 @@ class Circumstances:
         known: What control knows of findings.
         measured: What hosts measured for others, beside their parts.
         anew: The claims that were measured because of a contradiction.
+        unmeasured: Those that were to be, and why they were not.
     """
 
     finished: datetime
@@ -57,6 +58,7 @@ class Circumstances:
     known: Known = field(default_factory=Known)
     measured: tuple[Evidence, ...] = ()
     anew: frozenset[Place] = field(default_factory=frozenset[Place])
+    unmeasured: Mapping[Place, str] = field(default_factory=dict[Place, str])
 
 
 def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> Report:
@@ -85,20 +87,8 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
     claims = together(tallies)
     checks = Usage(tool_calls=len(around.measured))
     usage = total((*(line.usage for line in hosts), Usage.of(around.charges), checks))
-    wall = (around.finished - job.created).total_seconds()
     return Report(
-        job=JobLine(
-            id=job.id,
-            question=job.question,
-            created=job.created,
-            finished=around.finished,
-            status=_status(coverage),
-            brain=brain_of(job, charges, degraded),
-            deadline_seconds=job.deadline_seconds,
-            cancelled=around.cancelled,
-            allowance=job.allowance,
-            plan=job.plan,
-        ),
+        job=_job_line(job, around, coverage, brain_of(job, charges, degraded)),
         coverage=coverage,
         hosts=hosts,
         findings=findings,
@@ -111,7 +101,7 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
             claims=claims,
             doubts=around.known.doubts,
         ),
-        usage=usage.model_copy(update={"wall_seconds": wall}),
+        usage=usage.model_copy(update={"wall_seconds": _wall_seconds(job, around)}),
         patterns=across.patterns,
         causes=across.causes,
         outliers=across.outliers,
@@ -121,7 +111,7 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
         prose_removed=removed,
         claims=claims,
         tallies=tallies,
-        contradictions=contradictions(disputed, named, around.anew),
+        contradictions=contradictions(disputed, named, around.anew, around.unmeasured),
         doubts=around.known.doubts,
     )
 
@@ -149,62 +139,36 @@ def bare_report(
         bill, usage = summed(charges), Usage.of(charges)
     except ValueError:  # a sum that no model carries: what it cost is unknown, not nothing
         bill, usage = (), Usage(llm_calls=sum(one.calls for one in charges), cost_usd=None)
-    wall = (around.finished - job.created).total_seconds()
     return Report(
-        job=JobLine(
-            id=job.id,
-            question=job.question,
-            created=job.created,
-            finished=around.finished,
-            status=_status(coverage),
-            brain="degraded",
-            deadline_seconds=job.deadline_seconds,
-            cancelled=around.cancelled,
-            allowance=job.allowance,
-            plan=job.plan,
-        ),
+        job=_job_line(job, around, coverage, "degraded"),
         coverage=coverage,
         hosts=lines,
         findings=(),
         evidence=(),
         summary=f"No answer can be shown: {reason}.",
-        usage=usage.model_copy(update={"wall_seconds": wall}),
+        usage=usage.model_copy(update={"wall_seconds": _wall_seconds(job, around)}),
         charges=bill,
         degraded=(Degraded(step="synthesis", reason=reason),),
     )
 
 
-def brain_of(
-    job: Job, charges: Sequence[Charge], degraded: Sequence[Degraded]
-) -> Literal["rules", "llm", "degraded"]:
-    """Who thought: `degraded` if anybody who wanted a model went on without one."""
-    if degraded:
-        return "degraded"
-    return "llm" if charges or job.brain is BrainChoice.LLM else "rules"
-
-
-def total(usages: Iterable[Usage]) -> Usage:
-    """All of these together; wall time is the longest."""
-    tools = calls = prompt = completion = 0
-    cost: float | None = 0.0
-    wall = 0.0
-    for one in usages:
-        tools += one.tool_calls
-        calls += one.llm_calls
-        prompt += one.prompt_tokens
-        completion += one.completion_tokens
-        if cost is not None:
-            cost = None if one.cost_usd is None else cost + one.cost_usd
-        if one.wall_seconds > wall:
-            wall = one.wall_seconds
-    return Usage(
-        tool_calls=tools,
-        llm_calls=calls,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        cost_usd=cost,
-        wall_seconds=wall,
+def _job_line(job: Job, around: Circumstances, coverage: Coverage, brain: Thought) -> JobLine:
+    return JobLine(
+        id=job.id,
+        question=job.question,
+        created=job.created,
+        finished=around.finished,
+        status=_status(coverage),
+        brain=brain,
+        deadline_seconds=job.deadline_seconds,
+        cancelled=around.cancelled,
+        allowance=job.allowance,
+        plan=job.plan,
     )
+
+
+def _wall_seconds(job: Job, around: Circumstances) -> float:
+    return (around.finished - job.created).total_seconds()
 
 
 def _degraded(job: Job, parts: Sequence[HostReport]) -> Iterator[Degraded]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.synthesis import brain_of, total
+from orchestrator.usage import brain_of, total
 from swarm_tasks.models.charge import Charge, summed
 from swarm_tasks.models.job import Job
 from swarm_tasks.models.report import Degraded, Report, Usage

@@ -60,7 +60,8 @@ def contradiction_text(report: Report, one: Contradiction) -> str:
     if one.value is None and one.settled_at is not None:
         measured = "it is not there any more"
     elif one.value is None:
-        measured = "nothing could measure it any more"
+        why = f": {one_line(one.reason)}" if one.reason else ""
+        measured = f"no new measurement settled it{why}"
     else:
         measured = f"measured: {value_text(one.value, one.unit)}"
     return f"{', '.join(dict.fromkeys(said))}; {measured}"

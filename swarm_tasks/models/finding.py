@@ -13,11 +13,14 @@ from swarm_tasks.models.base import HOST_PATTERN, Frozen, HostName, Moment, Name
 MOST = 10**100
 """No machine measures more. What is beyond any float could be neither reckoned with nor shown."""
 
+MOST_CHARACTERS = 300
+"""Of a value that is a word: a state, or the name of one."""
+
 MeasuredValue = (
     bool
     | Annotated[int, Field(ge=-MOST, le=MOST)]
     | Annotated[float, Field(ge=-MOST, le=MOST)]
-    | str
+    | Annotated[str, Field(max_length=MOST_CHARACTERS)]
 )
 """A `JsonScalar` that can be reckoned with."""
 

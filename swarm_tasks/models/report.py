@@ -14,10 +14,13 @@ from swarm_tasks.models.charge import Allowance, Charge, added
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Finding, MeasuredValue
 from swarm_tasks.models.job import Plan
-from swarm_tasks.models.tally import Tally
+from swarm_tasks.models.tally import PartTally, Tally
 
 MOST_SECONDS = 1e9
 """Thirty years: no part takes longer, and what is more could not be added to a date."""
+
+MOST_TALLIES = 20
+"""Sources of claims in one part: the rules and a model, with room for others."""
 
 REPORT_SCHEMA = "hostswarm.report/1"
 
@@ -141,7 +144,7 @@ class HostReport(Frozen):
     answer: str = ""
     measured: tuple[Measured, ...] = ()
     charges: tuple[Charge, ...] = ()
-    tallies: tuple[Tally, ...] = ()
+    tallies: tuple[PartTally, ...] = Field(default=(), max_length=MOST_TALLIES)
     check_seconds: float = Field(default=0.0, ge=0, le=MOST_SECONDS)
 
 
@@ -151,9 +154,10 @@ class Contradiction(Frozen):
     Args:
         findings: The ids of the findings that say it.
         claims: The ids of their claims.
-        value: What settled it; None where nothing could be measured any more.
+        value: What settled it; None where no new measurement did.
         unit: The metric's.
         settled_at: When that was measured.
+        reason: Why nothing was measured anew, where that is known.
     """
 
     host: HostName
@@ -164,6 +168,7 @@ class Contradiction(Frozen):
     value: MeasuredValue | None = None
     unit: str = ""
     settled_at: Moment | None = None
+    reason: str = ""
 
 
 class Doubt(Frozen):

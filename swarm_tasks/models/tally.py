@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from swarm_tasks.models.base import Frozen
 from swarm_tasks.models.finding import Claim, Verdict
+
+MOST_COUNTED = 10_000
+"""The most that one part counts of anything: many times what an agent claims, and little enough to
+be added up and shown whatever a host writes. Sums over parts and days have no such bound."""
 
 
 class Tally(Frozen):
@@ -65,6 +70,18 @@ class Tally(Frozen):
             opinions=opinions,
             **{verdict.value: counts[verdict] for verdict in Verdict},
         )
+
+
+def _bounded(tally: Tally) -> Tally:
+    """A tally as one part may have it: what is over counts no more. It is no mistake that voids
+    the part, as a model may write claims without end and the rules' findings are beside it."""
+    counts = tally.model_dump(exclude={"model", "specialist"})
+    over = {name: MOST_COUNTED for name, count in counts.items() if count > MOST_COUNTED}
+    return tally.model_copy(update=over) if over else tally
+
+
+PartTally = Annotated[Tally, AfterValidator(_bounded)]
+"""What one part counted."""
 
 
 def together(tallies: Iterable[Tally]) -> Tally:

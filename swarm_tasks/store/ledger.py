@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from swarm_tasks.errors import JobError, UnknownName
+from swarm_tasks.log import logger
 from swarm_tasks.models.base import Frozen, Moment, now_utc
 from swarm_tasks.models.charge import Charge
 from swarm_tasks.models.event import Event, EventKind
@@ -22,6 +23,7 @@ from swarm_tasks.store.bill import Bill, Spent
 from swarm_tasks.store.commands import Commands, Pipeline
 from swarm_tasks.store.events import STREAM_LENGTH, add_event
 from swarm_tasks.store.steps import Steps
+from swarm_tasks.store.trust import Increments, increments
 
 LIFE_AFTER_DEADLINE_SECONDS = 3600
 """A job is kept at least this long past its deadline, however short results are kept."""
@@ -203,8 +205,11 @@ class Ledger:
             )
         )
 
-    def close_job(self, report: Report) -> bool:
+    def close_job(self, report: Report, counted: Increments | None = None) -> bool:
         """Close a job with its report; False if it already was.
+
+        Args:
+            counted: What it adds to the trust record, in the same step: once for each job.
 
         Raises:
             JobError: Some of its parts are not closed.
@@ -215,11 +220,13 @@ class Ledger:
             status=report.job.status.value,
             findings=sum(1 for finding in report.findings if finding.counts),
         )
+        counted = counted or increments(())
         answer: int = self._close_job(
             keys=[
                 keys.JOB.at(job=report.job.id),
                 keys.EVENTS.at(job=report.job.id),
                 keys.OPEN.at(),
+                counted.key,
             ],
             args=[
                 report.job.id,
@@ -227,11 +234,19 @@ class Ledger:
                 report.job.status.value,
                 event.model_dump_json(exclude_defaults=True),
                 STREAM_LENGTH,
+                counted.life_seconds,
+                counted.most_fields,
+                *counted.pairs,
             ],
         )
         if answer < 0:
             raise JobError(f"job {report.job.id} still has parts that are not closed")
-        return answer == 1
+        if answer == 2:
+            why = f"{counted.key} is no hash of numbers"
+            logger("control").warning(
+                "job %s: what became of its claims is not on record: %s", report.job.id, why
+            )
+        return answer > 0
 
     def cancel(self, job: str) -> bool:
         """Mark a job as cancelled; False if it was closed already.

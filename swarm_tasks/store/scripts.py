@@ -75,28 +75,34 @@ return 1
 """
 
 CLOSE_JOB = """
--- KEYS: job, events, open.  ARGV: job id, report, status, event, stream length.
--- A job closes once, and only when all that was asked is closed.
+-- KEYS: job, events, open, a day of the trust record.
+-- ARGV: job id, report, status, event, stream length, life of the day in seconds, most fields of
+-- it, then field, number ...
+-- A job closes once, and only when all that was asked is closed. What became of its claims is
+-- counted in the same step: once, and also where the answer is lost and the script is sent again.
+-- Names come from hosts: where a day has as many as it may, new ones are left out.
+-- Answer: 1, or 2 where the day could not be added to; 0 if the job was closed already.
 local job = redis.call('HMGET', KEYS[1], 'state', 'total', 'closed')
 if not job[1] or job[1] == 'closed' then return 0 end
 if job[2] ~= job[3] then return -1 end
 redis.call('HSET', KEYS[1], 'state', 'closed', 'report', ARGV[2], 'status', ARGV[3])
 redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'event', ARGV[4])
-return 1
-"""
-
-COUNT_CLAIMS = """
--- KEYS: a day of the trust record.  ARGV: life in seconds, most fields, then field, number ...
--- Names come from hosts: where a day has as many as it may, new ones are left out.
-local room = tonumber(ARGV[2]) - redis.call('HLEN', KEYS[1])
-for at = 3, #ARGV, 2 do
-  local known = redis.call('HEXISTS', KEYS[1], ARGV[at]) == 1
-  if known or room > 0 then redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 1]) end
+if #ARGV == 7 then return 1 end
+local fields = redis.pcall('HLEN', KEYS[4])
+if type(fields) == 'table' then return 2 end
+local answer = 1
+local room = tonumber(ARGV[7]) - fields
+for at = 8, #ARGV, 2 do
+  local known = redis.call('HEXISTS', KEYS[4], ARGV[at]) == 1
+  if known or room > 0 then
+    local sum = redis.pcall('HINCRBY', KEYS[4], ARGV[at], ARGV[at + 1])
+    if type(sum) == 'table' then answer = 2 end
+  end
   if not known then room = room - 1 end
 end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return room
+redis.call('EXPIRE', KEYS[4], ARGV[6])
+return answer
 """
 
 DROP_SAME = """

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from swarm_tasks.models.base import NAME_PATTERN, now_utc
 from swarm_tasks.models.report import Doubt
 from swarm_tasks.models.tally import Tally, by_source
-from swarm_tasks.store import keys, scripts
+from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.unseen import plain_line
 
@@ -23,8 +25,9 @@ MODEL_LIMIT = 200
 MOST_SOURCES = 500
 """Models and specialists that are kept for one day; their names come from hosts."""
 
-MOST_CLAIMS = 100_000
-"""Claims of one tally that count: what a host says must not weigh without bound."""
+MOST_CLAIMS = 100
+"""Claims of one part's tally that count, for each thing that may become of them: as many as a
+worker reads in one answer. What a single host says must not weigh more than that."""
 
 LEAST_CHECKED = 5
 """With fewer claims that were checked, nobody is doubted: the interval below promises too much for
@@ -34,8 +37,45 @@ Z95 = 1.959963984540054
 """The quantile of the normal distribution for 95 percent between both bounds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Increments:
+    """What the end of a job adds to the trust record; the ledger adds it as it closes the job.
+
+    Args:
+        key: The day's bucket.
+        pairs: A field and its number, one after the other.
+        life_seconds: How long the bucket is kept from then on.
+        most_fields: How many fields it may have.
+    """
+
+    key: str
+    pairs: tuple[str | int, ...] = ()
+    life_seconds: int = keys.TRUST_TTL_SECONDS
+    most_fields: int = MOST_SOURCES * len(COUNTED)
+
+
+def increments(tallies: Iterable[Tally], at: datetime | None = None) -> Increments:
+    """What some claims add to the record. Only what a model said counts; rules measure.
+
+    Args:
+        tallies: As each part counted, one for each source of a part: each is bounded by itself.
+        at: Whose day it is added to; None for now.
+    """
+    sums = Counter[str]()
+    for tally in tallies:
+        source = _source(tally.model, tally.specialist)
+        if source is not None:
+            for name in COUNTED:
+                sums[f"{name} {source}"] += min(int(getattr(tally, name)), MOST_CLAIMS)
+    return Increments(
+        key=keys.TRUST.at(day=_day((at or now_utc()).date())),
+        pairs=tuple(one for pair in sums.items() if pair[1] for one in pair),
+    )
+
+
 class TrustRecord:
-    """What became of claims by model and specialist, in a bucket for each day.
+    """What became of claims by model and specialist, in a bucket for each day. It is read here;
+    the ledger adds to it (`increments`).
 
     Args:
         client: The store.
@@ -43,29 +83,6 @@ class TrustRecord:
 
     def __init__(self, client: Commands) -> None:
         self._client = client
-        self._count = client.register_script(scripts.COUNT_CLAIMS)
-
-    def count(self, tallies: Iterable[Tally], at: datetime | None = None) -> None:
-        """Add what became of some claims. Only what a model said counts; rules measure.
-
-        A job is to be counted once: by whoever closed it.
-
-        Args:
-            at: Whose day it is added to; None for now.
-        """
-        pairs: list[str | int] = []
-        for tally in tallies:
-            source = _source(tally.model, tally.specialist)
-            if source is None:
-                continue
-            for name in COUNTED:
-                number = min(int(getattr(tally, name)), MOST_CLAIMS)
-                if number:
-                    pairs += (f"{name} {source}", number)
-        if pairs:
-            key = keys.TRUST.at(day=_day((at or now_utc()).date()))
-            most = MOST_SOURCES * len(COUNTED)
-            self._count(keys=[key], args=[keys.TRUST_TTL_SECONDS, most, *pairs])
 
     def tallies(self, days: int = keys.TRUST_DAYS) -> tuple[Tally, ...]:
         """What became of the claims of the last `days` days, today's among them, by model and

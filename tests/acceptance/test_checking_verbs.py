@@ -24,9 +24,9 @@ from swarm_tasks.models.tally import Tally
 from swarm_tasks.store.acks import Acks
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.ledger import Ledger
-from swarm_tasks.store.trust import TrustRecord
 from tests.support import reports
 from tests.support.commands import Asker
+from tests.support.trusted import count_claims
 
 HOSTS = ("db-1", "web-1")
 BEFORE, AFTER, OPEN = "before2222", "after33333", "open444444"
@@ -159,7 +159,7 @@ def test_a_job_that_is_open_is_compared_with_nothing_yet(there: Asker) -> None:
 def test_trust_is_told_for_each_model_and_specialist(there: Asker, client: Commands) -> None:
     assert printed(there, "trust").startswith("No model made a claim in the last 30 days.")
     liar = Tally(model="qwen3:8b", specialist="storage", verified=4, refuted=5, unsupported=1)
-    TrustRecord(client).count([liar, liar.model_copy(update={"specialist": "network"})])
+    count_claims(client, [liar, liar.model_copy(update={"specialist": "network"})])
     _, network, storage = printed(there, "trust").splitlines()
     assert network.split()[:2] == ["qwen3:8b", "network"]
     assert re.search(r"^ qwen3:8b +storage +10 .* 60\.0 % +31\.3 % +doubted$", storage.rstrip())

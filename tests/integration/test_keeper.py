@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Generator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from orchestrator.finish import finish
-from orchestrator.keeper import Keeper
+from orchestrator.keeper import PAUSE_SECONDS, Keeper
 from orchestrator.plan import default_parts, host_tasks
 from swarm_tasks.app import make_app
 from swarm_tasks.brain.base import Mind, Step
@@ -20,11 +23,15 @@ from swarm_tasks.models.charge import Charge, Tier
 from swarm_tasks.models.job import HostTask, Job, Specialist
 from swarm_tasks.models.policy import Policy
 from swarm_tasks.models.report import HostReport
+from swarm_tasks.models.tally import MOST_COUNTED, Tally
 from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
 from swarm_tasks.store.steps import PartSteps
+from swarm_tasks.store.trust import MOST_CLAIMS, TrustRecord
+from tests.support import scenes
+from tests.support.claims import claimed, said
 from tests.support.waiting import wait_until
 
 SPECIALIST = Specialist(name="napper", title="", prompt="", tools=())
@@ -130,6 +137,82 @@ def test_a_part_that_cannot_be_read_failed_and_the_job_ends(client: Commands) ->
     reasons = {line.host: line.reason for line in report.hosts}
     assert reasons["bravo"].startswith("its report cannot be read: newer: ")
     assert "was not asked" in reasons["charlie"]
+
+
+EVIDENCE = scenes.answer("bravo", "disk.used_percent", {"x": 1.0})
+TALLY = Tally(model="m", specialist="napper", refuted=1)
+FORGED: dict[str, tuple[dict[str, Any], str]] = {
+    "alpha": ({"host": "bravo"}, "it is the report of another part"),
+    "bravo": ({"part": "alpha/napper"}, "it is the report of another part"),
+    "charlie": ({"specialist": "network"}, "it is the report of another part"),
+    "delta": ({"evidence": (EVIDENCE,)}, "it has evidence of another host"),
+    "echo": ({"findings": (said("bravo", claimed()),)}, "it speaks for another host"),
+    "foxtrot": (
+        {"tallies": (TALLY.model_copy(update={"specialist": "network"}),)},
+        "it counts claims of another specialist",
+    ),
+    "golf": ({"tallies": (TALLY,) * 30}, "tallies: Tuple should have at most 20 items"),
+    "hotel": (
+        {"measured": ({"metric": "service.state", "subject": "s", "value": "x" * 400},)},
+        "measured.0.value.",
+    ),
+}
+
+
+def test_a_part_says_nothing_for_another_host_part_or_specialist(client: Commands) -> None:
+    ledger = open_job(client, "gggggggg", *FORGED, "india")
+    for host in (*FORGED, "india"):
+        ledger.close_part(answered("gggggggg", host), None)
+    for host, (changed, _) in FORGED.items():
+        given = answered("gggggggg", host).model_dump(mode="json") | changed
+        text = json.dumps(given, default=lambda one: one.model_dump(mode="json"))
+        client.hset(keys.PART.at(job="gggggggg", part=f"{host}/napper"), "report", text)
+    finish(ledger, Presence(client, TTL_SECONDS, 3600), "gggggggg")
+    report = ledger.report("gggggggg")
+    assert report is not None
+    assert report.coverage.answered == ("india",)
+    reasons = {line.host: line.reason for line in report.hosts}
+    for host, (_, reason) in FORGED.items():
+        assert reasons[host].startswith(f"its report cannot be read: {reason}"), reasons[host]
+
+
+def test_what_one_host_counts_voids_no_report_and_weighs_no_more_than_an_answer(
+    client: Commands,
+) -> None:
+    ledger = open_job(client, "hhhhhhhh", "alpha", "bravo")
+    many = TALLY.model_copy(update={"refuted": 10**300, "rejected": 10**5})
+    ledger.close_part(answered("hhhhhhhh", "alpha", tallies=(many, many)), None)
+    ledger.close_part(answered("hhhhhhhh", "bravo", tallies=(TALLY,)), None)
+    finish(ledger, Presence(client, TTL_SECONDS, 3600), "hhhhhhhh")
+    report = ledger.report("hhhhhhhh")
+    assert report is not None
+    assert report.coverage.answered == ("alpha", "bravo")
+    assert report.claims.refuted == 2 * MOST_COUNTED + 1
+    (tally,) = TrustRecord(client).tallies()
+    assert (tally.refuted, tally.rejected) == (MOST_CLAIMS + 1, MOST_CLAIMS)
+
+
+def test_its_own_work_is_no_silence_for_which_hosts_are_given_time(
+    keeper: Keeper, client: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = open_job(client, "aaaaaaaa", "alpha")
+    ended.close_part(answered("aaaaaaaa", "alpha"), None)
+    clock, times = time.monotonic(), 0
+
+    def slow(*_: Any, **__: Any) -> None:
+        """Ends a job, and takes longer than a keeper may be silent."""
+        nonlocal clock, times
+        clock, times = clock + 2 * PAUSE_SECONDS, times + 1
+
+    monkeypatch.setattr("orchestrator.keeper.finish", slow)
+    monkeypatch.setattr("orchestrator.keeper.time", SimpleNamespace(monotonic=lambda: clock))
+    for _ in range(3):
+        keeper.tick()
+        clock += 0.75 * PAUSE_SECONDS
+    assert times == 1
+    ledger = open_job(client, "bbbbbbbb", "bravo")
+    keeper.tick()
+    assert ledger.record("bbbbbbbb").closed == 1
 
 
 def test_a_job_whose_parts_cannot_be_joined_ends_with_a_bare_report(client: Commands) -> None:

@@ -21,6 +21,7 @@ from swarm_tasks.store import keys
 from tests.support.fleets import TestFleet, specialist
 from tests.support.model_script import Script, answers, call, calls, fails, role
 from tests.support.model_server import ModelServer
+from tests.support.trusted import count_claims
 from tests.support.waiting import wait_until
 
 OWNERS = ("alpha", "bravo")
@@ -98,7 +99,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Generator[TestFleet]:
                 at=now_utc(),
             )
         )
-        fleet.trust.count([Tally(model="worker", specialist="thinking", verified=1)])
+        count_claims(fleet.client, [Tally(model="worker", specialist="thinking", verified=1)])
         for event in fleet.follow(under_way.id):
             if event.kind is EventKind.TOOL_STARTED and event.specialist == "slow":
                 break

@@ -28,6 +28,7 @@ from tests.support.fleets import NAPPER, specialist
 from tests.support.hosts import view
 from tests.support.model_script import Fault, Turn, answers, fails, faulty, plays, says
 from tests.support.model_server import ModelServer
+from tests.support.trusted import count_claims
 
 QUESTION = "Why is the shop slow?"
 KEY = "sk-canary-7d20f1"
@@ -336,7 +337,8 @@ def test_agents_whose_model_was_often_wrong_get_the_orchestrator_s(
 ) -> None:
     server.play(plays(plan((["alpha"], "napper", "Tired?"), (["alpha"], "gauger", "Full?"))))
     lies = Tally(model="worker", specialist="napper", verified=2, refuted=8)
-    asker.trust.count([lies, lies.model_copy(update={"model": "another", "specialist": "gauger"})])
+    other = lies.model_copy(update={"model": "another", "specialist": "gauger"})
+    count_claims(asker.client, [lies, other])
     job = asker.audit(ASKED)
     tasks = [
         HostTask.model_validate_json(asker.client.hget(key, "task") or "")
@@ -347,8 +349,8 @@ def test_agents_whose_model_was_often_wrong_get_the_orchestrator_s(
     assert tiers == {"napper": Tier.ORCHESTRATOR, "gauger": Tier.WORKER}
     assert job.plan is not None
     assert job.plan.notes[-1] == (
-        "agents of napper think with the orchestrator's model orchestrator: worker was wrong too "
-        "often (napper: 8 of 10 checked claims)"
+        "agents of napper are to think with the orchestrator's model orchestrator: worker was "
+        "wrong too often (napper: 8 of 10 checked claims)"
     )
     (seen,) = server.requests()
     assert "use few: napper." in str(seen.body["messages"][-1]["content"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, cast
 
 import pytest
+import redis
 from celery import Celery
 from pydantic import SecretStr
 
@@ -20,6 +22,7 @@ from swarm_tasks.config import Settings
 from swarm_tasks.contracts import ClaimCheck, ClaimsChecked
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.event import EventKind
 from swarm_tasks.models.finding import (
     Acknowledgement,
     Claim,
@@ -35,12 +38,14 @@ from swarm_tasks.models.report import HostReport, Report
 from swarm_tasks.models.tally import Tally
 from swarm_tasks.store import keys
 from swarm_tasks.store.acks import Acks
+from swarm_tasks.store.client import PATIENTLY
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
 from swarm_tasks.store.trust import TrustRecord
 from tests.support.claims import VAR, claimed, said
 from tests.support.scenes import answer, part
+from tests.support.trusted import count_claims
 from tests.support.waiting import wait_until
 
 SPECIALIST = Specialist(name="storage", title="", prompt="", tools=())
@@ -334,12 +339,65 @@ def test_without_a_way_to_the_hosts_the_report_comes_all_the_same(
     assert hosts.asked == []
 
 
-def test_what_became_of_claims_goes_on_record_once(control: Control, hosts: PlayedHosts) -> None:
-    hosts.play = {"web2": measuring(REFUTED, 12.0)}
-    made = control.ended(asking(about("web2")), part("web2"))
-    finish(control.ledger, control.presence, made.job.id)
+class TogetherLedger(Ledger):
+    """A ledger whose finishers read a job's parts at the same time, while it is open."""
+
+    both = threading.Barrier(2, timeout=20)
+
+    def report_texts(self, job: str) -> dict[str, str]:
+        self.both.wait()
+        return super().report_texts(job)
+
+
+SocketConnection: Any = redis.UnixDomainSocketConnection
+
+
+class DeafConnection(SocketConnection):
+    """A connection that breaks once it has closed a job, before the answer to that is heard."""
+
+    lost: ClassVar[list[int]] = []
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        SocketConnection.send_packed_command(self, command, check_health)
+        if not self.lost and EventKind.JOB_CLOSED.encode() in b"".join(command):
+            self.lost.append(self.read_response())
+            self.disconnect()
+            raise redis.ConnectionError("the answer was lost")
+
+
+def wrong_once(control: Control) -> Job:
+    """A job in which a model was wrong, and nobody is to be asked."""
+    return control.opened(asking(claimed(verdict=REFUTED, remeasured=12.0)))
+
+
+def on_record(control: Control) -> tuple[str, str, int, int]:
     (tally,) = TrustRecord(control.client).tallies()
-    assert (tally.model, tally.specialist, tally.refuted, tally.made) == ("quick", "storage", 1, 1)
+    return tally.model, tally.specialist, tally.refuted, tally.made
+
+
+def test_what_became_of_claims_goes_on_record_once_however_many_end_the_job(
+    control: Control,
+) -> None:
+    job = wrong_once(control)
+    ledger = TogetherLedger(control.client, 3600)
+    with ThreadPoolExecutor(2) as pool:
+        ends = [pool.submit(finish, ledger, control.presence, job.id) for _ in range(2)]
+        for end in ends:
+            end.result(30)
+    assert on_record(control) == ("quick", "storage", 1, 1)
+
+
+def test_what_became_of_claims_goes_on_record_once_where_the_answer_to_that_is_lost(
+    control: Control, store: EmbeddedStore
+) -> None:
+    job = wrong_once(control)
+    made = cast(Any, redis.ConnectionPool).from_url
+    options = {"connection_class": DeafConnection, "decode_responses": True, "retry": PATIENTLY}
+    with redis.Redis(connection_pool=made(store.url, **options)) as deaf:
+        finish(Ledger(cast(Commands, deaf), 3600), control.presence, job.id)
+    assert DeafConnection.lost == [1]
+    assert control.ledger.record(job.id).state == "closed"
+    assert on_record(control) == ("quick", "storage", 1, 1)
 
 
 def test_a_doubted_model_is_marked_and_the_report_says_so(
@@ -347,7 +405,7 @@ def test_a_doubted_model_is_marked_and_the_report_says_so(
 ) -> None:
     bad = Tally(model="quick", specialist="storage", verified=5, refuted=15)
     other = Tally(model="unused", specialist="storage", refuted=20)
-    TrustRecord(control.client).count((bad, other))
+    count_claims(control.client, (bad, other))
     made = control.ended(asking(claimed(observed=97.0, verdict=VERIFIED, remeasured=97.0)))
     assert only(made).doubted
     assert [doubt.tally.model for doubt in made.doubts] == ["quick"]

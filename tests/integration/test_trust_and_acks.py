@@ -11,6 +11,7 @@ from swarm_tasks.store import keys, trust
 from swarm_tasks.store.acks import Acks
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.trust import MOST_CLAIMS, MOST_SOURCES, TrustRecord
+from tests.support.trusted import count_claims
 
 LIAR = Tally(model="small model", specialist="storage", verified=4, refuted=5, unsupported=1)
 HONEST = Tally(model="big", specialist="storage", verified=40, stale=2, unverifiable=3)
@@ -20,9 +21,9 @@ def test_claims_are_added_over_jobs_and_days_and_rules_are_not_among_them(client
     record = TrustRecord(client)
     assert record.tallies() == ()
     rules = Tally(specialist="storage", verified=7)
-    record.count([LIAR, HONEST, rules])
-    record.count([LIAR, Tally(model="small model", specialist="network", opinions=2)])
-    record.count([LIAR], now_utc() - timedelta(days=2))
+    count_claims(client, [LIAR, HONEST, rules])
+    count_claims(client, [LIAR, Tally(model="small model", specialist="network", opinions=2)])
+    count_claims(client, [LIAR], now_utc() - timedelta(days=2))
     found = {(one.model, one.specialist): one for one in record.tallies()}
     assert set(found) == {
         ("small model", "storage"),
@@ -41,7 +42,8 @@ def test_claims_are_added_over_jobs_and_days_and_rules_are_not_among_them(client
 
 def test_whoever_was_wrong_too_often_is_doubted_for_that_alone(client: Commands) -> None:
     record = TrustRecord(client)
-    record.count([LIAR, HONEST, Tally(model="small model", specialist="network", verified=9)])
+    right = Tally(model="small model", specialist="network", verified=9)
+    count_claims(client, [LIAR, HONEST, right])
     (doubt,) = record.doubts(None, 10)
     assert (doubt.tally, doubt.wrong_percent, doubt.limit_percent) == (LIAR, 60, 10)
     asked = [("small model", "storage"), ("small model", "network"), ("unheard of", "storage")]
@@ -53,13 +55,11 @@ def test_whoever_was_wrong_too_often_is_doubted_for_that_alone(client: Commands)
 def test_names_and_numbers_from_hosts_fill_the_record_no_further_than_it_may(
     client: Commands,
 ) -> None:
-    record = TrustRecord(client)
-    record.count(
-        Tally(model=f"m{number}", specialist="storage", verified=1)
-        for number in range(len(trust.COUNTED) * MOST_SOURCES + 10)
-    )
-    record.count([Tally(model="one too many", specialist="storage", refuted=1)])
-    record.count([Tally(model="m1", specialist="storage", verified=10**30)])
+    many = len(trust.COUNTED) * MOST_SOURCES + 10
+    sources = (f"m{number}" for number in range(many))
+    count_claims(client, (Tally(model=one, specialist="storage", verified=1) for one in sources))
+    count_claims(client, [Tally(model="one too many", specialist="storage", refuted=1)])
+    count_claims(client, [Tally(model="m1", specialist="storage", verified=10**30)])
     kept = client.hgetall(keys.TRUST.at(day=now_utc().date().isoformat()))
     assert len(kept) == len(trust.COUNTED) * MOST_SOURCES
     assert kept["verified storage m1"] == str(MOST_CLAIMS + 1)
@@ -69,8 +69,8 @@ def test_names_and_numbers_from_hosts_fill_the_record_no_further_than_it_may(
 def test_a_model_with_an_odd_name_is_one_line_of_bounded_length(client: Commands) -> None:
     record = TrustRecord(client)
     odd = "evil\x1b[31m\nmodel " + "x" * 1000
-    record.count([Tally(model=odd, specialist="storage", refuted=30)])
-    record.count([Tally(model="m", specialist="not a name", refuted=30)])
+    count_claims(client, [Tally(model=odd, specialist="storage", refuted=30)])
+    count_claims(client, [Tally(model="m", specialist="not a name", refuted=30)])
     client.hset(keys.TRUST.at(day=now_utc().date().isoformat()), "verified", "nonsense")
     (tally,) = record.tallies()
     assert tally.model.startswith("evil[31m model xxx")

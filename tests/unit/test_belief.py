@@ -48,8 +48,8 @@ def test_agents_of_a_doubted_model_get_the_other_one() -> None:
     belief = believed("small", "big", [doubt("small", "storage"), doubt("big", "services")])
     assert belief.raised == {"storage"}
     assert belief.notes(("storage", "network")) == (
-        "agents of storage think with the orchestrator's model big: small was wrong too often "
-        "(storage: 10 of 40 checked claims)",
+        "agents of storage are to think with the orchestrator's model big: small was wrong too "
+        "often (storage: 10 of 40 checked claims)",
     )
     assert belief.notes(("network",)) == ()
     (line,) = words(belief)

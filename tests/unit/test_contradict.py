@@ -9,14 +9,24 @@ from typing import Any
 
 import pytest
 
-from orchestrator.contradict import MOST_CONTRADICTIONS, compatible, contradicts, disputes
+from orchestrator.contradict import (
+    MOST_COMPARED,
+    MOST_CONTRADICTIONS,
+    MOST_OF_A_PART,
+    compatible,
+    contradicts,
+    disputes,
+)
 from swarm_tasks.measures import Measure, measure
 from swarm_tasks.models.finding import Claim, MeasuredValue, Severity, Verdict
 from swarm_tasks.models.report import Contradiction, HostReport
 from tests.support.claims import USED, VAR, claimed, said
 from tests.support.scenes import AT, job, part, report
 from workers.rules.rule import Reading
-from workers.verify import Sample, bears_out
+from workers.sample import Case, Sample
+
+ANY: Any = None
+"""The probe of a claim that is held against a sample only."""
 
 VERIFIED, REFUTED, UNVERIFIABLE = Verdict.VERIFIED, Verdict.REFUTED, Verdict.UNVERIFIABLE
 
@@ -41,7 +51,7 @@ def test_two_claims_are_compatible_just_where_one_measurement_bears_both_out(
     def this(_: str) -> Measure:
         return metric
 
-    monkeypatch.setattr("workers.verify.measure", this)
+    monkeypatch.setattr("workers.sample.measure", this)
     samples = [Sample(reading=Reading(VAR, value, "/x")) for value in grid((10.0, 40.0))]
     seen: set[tuple[bool, bool]] = set()
     for signs in product((">=", "<=", ">", "<", "=="), repeat=2):
@@ -50,7 +60,8 @@ def test_two_claims_are_compatible_just_where_one_measurement_bears_both_out(
                 claimed(comparator=sign, value=value)
                 for sign, value in zip(signs, values, strict=True)
             )
-            both = any(bears_out(one, sample) and bears_out(other, sample) for sample in samples)
+            cases = [Case(claim, ANY) for claim in (one, other)]
+            both = any(all(case.bears_out(sample) for case in cases) for sample in samples)
             told = compatible(one, other, metric)
             assert told or not both, (one, other)  # nothing is called impossible that can be
             if "==" not in signs:  # of equality, rather too much is let pass
@@ -202,6 +213,33 @@ def test_a_host_that_claims_without_end_is_heard_with_an_end() -> None:
         for one, claims in zip(parts, (high * 40, low * 40), strict=True)
     ]
     assert len(disputes(flooded)) == MOST_CONTRADICTIONS
+
+
+@pytest.mark.parametrize("parts", [1, 100])
+def test_what_one_part_says_again_and_again_hides_no_lie_of_another(parts: int) -> None:
+    noise = tuple(
+        claimed(value=80.0 + at / 100, observed=97.0, verdict=VERIFIED) for at in range(200)
+    )
+    low = claimed(comparator="<=", value=20.0, observed=12.0, verdict=VERIFIED, remeasured=12.0)
+    loud = part("web1", findings=(said("web1", *noise),))
+    _, liar = two(HIGH, low)
+    (dispute,) = disputes((*(loud,) * parts, liar)[-MOST_COMPARED:])
+    assert dispute.said[-1].claim == low
+    assert len(dispute.said) <= MOST_COMPARED
+    of_one = [one for one in dispute.said if one.part == 0]
+    assert len(of_one) <= MOST_OF_A_PART
+
+
+def test_an_agent_hides_its_lie_behind_nothing_that_it_took_back() -> None:
+    noise = tuple(
+        claimed(value=80.0 + at / 100, observed=97.0, verdict=REFUTED) for at in range(200)
+    )
+    low = claimed(comparator="<=", value=20.0, observed=12.0, verdict=VERIFIED, remeasured=12.0)
+    honest, liar = two(HIGH, low)
+    (finding,) = liar.findings
+    hidden = finding.model_copy(update={"claims": (*noise, low)})
+    (dispute,) = disputes((honest, liar.model_copy(update={"findings": (hidden,)})))
+    assert low in [one.claim for one in dispute.said]
 
 
 def test_findings_that_contradict_each_other_are_both_in_the_report() -> None:

@@ -67,6 +67,21 @@ def test_what_was_not_so_does_not_vanish_behind_what_is(turned: bool) -> None:
     assert made.summary.startswith("1 of 1 host answered. 2 claims: 1 refuted, 1 verified.")
 
 
+def test_three_sides_of_a_contradiction_are_told_where_two_are_one_specialist_s() -> None:
+    sides = [
+        said("web1", HOLDS, specialist="services"),
+        *(
+            said("web1", claimed(comparator="<=", value=value, observed=value), **MODEL)
+            for value in (10.0, 20.0)
+        ),
+    ]
+    made = of(*sides)
+    assert len(made.findings) == 3
+    assert len({one.fingerprint for one in made.findings}) == 3
+    (one,) = made.contradictions
+    assert len(one.claims) == 3
+
+
 def test_what_was_measured_twice_is_told_before_what_was_measured_once() -> None:
     once = claimed(observed=98.0)
     made = of(said("web1", once), said("web1", HOLDS, specialist="services"))

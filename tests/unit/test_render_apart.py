@@ -101,7 +101,11 @@ def test_who_contradicted_whom_is_told_with_what_was_measured() -> None:
     assert said in " ".join(printed(report, 110).split())
     assert said in Seen(render_html(report)).text
     nothing = one.model_copy(update={"value": None, "settled_at": None})
-    assert honesty.contradiction_text(report, nothing).endswith("measure it any more")
+    told = honesty.contradiction_text(report, nothing)
+    assert told.endswith("12 % used; no new measurement settled it")
+    why = nothing.model_copy(update={"reason": "mail-1 gives no sign of life"})
+    told = honesty.contradiction_text(report, why)
+    assert told.endswith("no new measurement settled it: mail-1 gives no sign of life")
     gone = one.model_copy(update={"value": None})
     assert honesty.contradiction_text(report, gone).endswith("it is not there any more")
 

@@ -18,6 +18,7 @@ from orchestrator.settle import (
     questions,
     tallies_of,
     unasked,
+    without_hearsay,
 )
 from swarm_tasks.contracts import MOST_CHECKS, ClaimsChecked
 from swarm_tasks.models.finding import Claim, EvidenceRef, Severity, Verdict
@@ -89,9 +90,29 @@ def test_a_host_s_own_word_on_another_is_no_verdict() -> None:
     assert claim.reason == "web2 gives no sign of life"
 
 
-@pytest.mark.parametrize("verdict", [REFUTED, UNSUPPORTED, STALE])
-def test_what_was_withdrawn_is_asked_of_nobody(verdict: Verdict) -> None:
-    assert questions([asking(OPEN.model_copy(update={"verdict": verdict}))]) == ((), {})
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_a_host_s_forged_measurement_of_another_is_shown_nowhere(verdict: Verdict) -> None:
+    numbers = {"observed": 1.0, "observed_at": AT, "remeasured": 2.0, "remeasured_at": AT}
+    own = claimed(subject=VAR, observed=97.0, verdict=VERIFIED, remeasured=97.1)
+    forged = OPEN.model_copy(
+        update={**numbers, "verdict": verdict, "subject": VAR, "comparator": "<=", "value": 20.0}
+    )
+    theirs = part("web2", findings=(said("web2", own),))
+    parts = without_hearsay([asking(forged), theirs])
+    (claim,) = parts[0].findings[0].claims
+    assert claim == OPEN.model_copy(
+        update={"subject": VAR, "comparator": "<=", "value": 20.0, "reason": forged.reason}
+    )
+    # What cannot be read of a finding's claims, its host says of its own model.
+    unread = verdict is UNSUPPORTED
+    assert parts[0].findings[0].verdict is (UNSUPPORTED if unread else UNVERIFIABLE)
+    (tally,) = parts[0].tallies
+    assert (tally.unverifiable, tally.checked) == (1, 0)
+    assert parts[1] == theirs
+    asked, _ = questions(parts)
+    assert {question.host for question in asked} == {"web2"}
+    (one,) = report(job("web1", "web2"), *parts).contradictions
+    assert (one.value, one.settled_at) == (None, None)
 
 
 def test_more_claims_than_a_host_is_asked_say_so() -> None:
@@ -240,6 +261,9 @@ def test_a_contradiction_that_nobody_could_measure_leaves_what_was_measured() ->
     done = folded(parts, unasked(question, "web1 gives no sign of life"))
     assert done.parts == tuple(one.model_copy(update={"tallies": tallies_of(one)}) for one in parts)
     assert done.anew == frozenset()
+    around = {"anew": done.anew, "unmeasured": done.unmeasured}
+    (one,) = report(job("web1"), *done.parts, **around).contradictions
+    assert (one.value, one.reason) == (None, "web1 gives no sign of life")
 
 
 def test_claims_are_counted_where_a_worker_did_not() -> None:
