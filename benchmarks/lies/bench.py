@@ -8,17 +8,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.lies.book import Book
+from benchmarks.lies.afar import spoken
+from benchmarks.lies.book import Book, unfinished
 from benchmarks.lies.host import KEY, Host
-from benchmarks.lies.hostile import hostile, unasked
+from benchmarks.lies.hostile import crowded, hostile, unasked
 from benchmarks.lies.places import Place, agree, places_in
 from benchmarks.lies.stage import ALWAYS, CHANGE_TOOL, ILL, WELL, Stage, planted
 from benchmarks.lies.teller import Teller
-from benchmarks.lies.told import Faults, Round, Told
+from benchmarks.lies.things import Truth
+from benchmarks.lies.told import Faults, Kind, Round, Told
 from swarm_tasks.models.job import BrainChoice, Specialist
 from tests.support.model_script import Script, Turn, answers, call, calls
 from tests.support.model_server import ModelServer
@@ -50,6 +52,11 @@ class Size:
     hostile: int
 
 
+CROWD_SECONDS = 15.0
+"""What a part with a crowded answer has."""
+
+CALM_TRIES = 3
+
 SILENT = 3
 """Agents that claim nothing, to know what the others' claims cost."""
 
@@ -68,6 +75,7 @@ class Bench:
         self._well = Host(WELL, stage, server)
         self._book = Book()
         self._swept = 0
+        self._crowded: list[str] = []
         self._bare = stage.specialist("liar", rules=False)
         self._ruled = stage.specialist("ruled", rules=True)
 
@@ -81,6 +89,7 @@ class Bench:
         for number in range(size.bare + size.ruled):
             specialist = self._bare if number < size.bare else self._ruled
             await self._mixed(self._ill, specialist, tellers[number % 2], ill, number)
+        await self._crowd()
         for number in range(size.changing):
             await self._changing(tellers[number % 2], ill, number)
         stage.make(ill=False)
@@ -92,6 +101,7 @@ class Bench:
             told = [tellers[number % 2].lie(place) for place in _some(well, number)]
             await self._said(self._well, self._ruled, told)
         await self._unasked()
+        await self._calm()
         await self._elsewhere(tellers, well)
         await self._hostile(well)
         silent = stage.specialist("silent", rules=False)
@@ -106,6 +116,7 @@ class Bench:
             well=self._book.faults.get(WELL, Faults()),
             costs=(*self._ill.costs, *self._well.costs),
             false_verified=tuple(self._book.false_verified),
+            crowded=tuple(self._crowded),
         )
 
     def _tellers(self, places: Sequence[Place], others: Sequence[Place]) -> tuple[Teller, Teller]:
@@ -157,10 +168,7 @@ class Bench:
     async def _elsewhere(self, tellers: Sequence[Teller], places: list[Place]) -> None:
         """Agents of the ill host speak of the healthy one, which measures what they say."""
         for number in range(self._size.elsewhere):
-            told = [
-                tellers[number % 2].elsewhere(place, holds=bool((at + number // 2) % 2))
-                for at, place in enumerate(_some(places, number))
-            ]
+            told = spoken(tellers[number % 2].afar, _some(places, number), number // 2)
             checked = await self._well.check([claim for _, claim in told])
             self._book.elsewhere(WELL, [one for one, _ in told], checked)
 
@@ -170,18 +178,63 @@ class Bench:
         told = told[:MOST_FINDINGS]
         answer = {"answer": "This is so.", "findings": [one.finding for one in told]}
         report = await host.part(specialist, *before, answers(answer))
-        self._book.enter(report, told, self._stage.truths())
+        self._book.enter(report, told, self._known(*told))
+
+    def _known(self, *told: Told) -> dict[tuple[str, str], Truth]:
+        """All that is true now, with what a model found that nobody expects."""
+        asked = [one for one in told if one.kind is Kind.UNASKED and " == " in one.claims[0]]
+        found = {
+            (one.metric, one.key): Truth(one.metric, one.key, one.claims[0].split(" ")[2])
+            for one in asked
+        }
+        return {**self._stage.aside(), **found, **self._stage.truths()}
 
     async def _unasked(self) -> None:
         """A model looks for trouble where nothing is expected."""
         rng = random.Random(self._seed)  # noqa: S311 - lies, no secrets
         for _ in range(self._size.honest):
-            told, looks = unasked(self._stage.directory, rng)
+            told, looks = unasked(self._stage, rng)
             claims = [
                 one.model_copy(update={"claims": (one.claims[0].format(self._swept + at),)})
                 for at, one in enumerate(told, 1)
             ]
             await self._said(self._well, self._ruled, claims, looks)
+
+    async def _calm(self) -> None:
+        """What is said of a process that does nothing, by both tellers."""
+        rng = random.Random(self._seed)  # noqa: S311 - lies, no secrets
+        report = await self._well.part(self._stage.calm(), brain=BrainChoice.RULES)
+        self._well.costs.pop()
+        idle = {key: one for key, one in self._stage.aside().items() if key[0].startswith("proc")}
+        places = places_in(report.evidence, idle)
+        for fresh in (False, True):
+            teller = Teller(places, [], rng, fresh=fresh, log="c99")
+            small = next(one for one in places if one.metric == "process.cpu_percent")
+            line = f"process.cpu_percent <= 5 @{small.alias}{small.pointer}"
+            told = [teller.truth(small).model_copy(update={"claims": (line,)})]
+            told += [made(place) for place in places for made in (teller.truth, teller.wrong_value)]
+            for one in told:
+                await self._calmly(one, idle, places)
+
+    async def _calmly(
+        self, told: Told, idle: Mapping[tuple[str, str], Truth], places: Sequence[Place]
+    ) -> None:
+        """Say it while the processes still stand where they did: their order changes."""
+        answer = answers({"answer": "This is so.", "findings": [told.finding]})
+        for _ in range(CALM_TRIES):
+            report = await self._well.part(self._stage.calm(), answer)
+            read = places_in(report.evidence[: len(self._stage.calm().sweep)], idle)
+            if [one.pointer for one in read] == [one.pointer for one in places]:
+                self._book.enter(report, [told], self._known())
+                return
+
+    async def _crowd(self) -> None:
+        """What takes long to hold against its subjects keeps no alarm of the rules back."""
+        rng = random.Random(self._seed)  # noqa: S311 - lies, no secrets
+        turn = crowded(self._stage, rng)
+        report = await self._ill.part(self._stage.crowded(), turn, seconds=CROWD_SECONDS)
+        self._ill.costs.pop()
+        self._crowded += unfinished(report, self._stage.truths(), CROWD_SECONDS)
 
     async def _hostile(self, places: list[Place]) -> None:
         """Each hostile form alone, about a healthy volume: nothing of it may be an alarm."""
@@ -192,7 +245,7 @@ class Bench:
         rng.shuffle(forms)
         for told, turn in forms[:: self._size.hostile]:
             report = await self._well.part(small, turn)
-            self._book.enter(report, [told], self._stage.truths())
+            self._book.enter(report, [told], self._known(told))
 
 
 def _some(places: list[Place], number: int) -> list[Place]:

@@ -27,9 +27,8 @@ class Book:
         truths: Mapping[tuple[str, str], Truth],
     ) -> None:
         """One part: what was said in it, and what is true when it ends."""
-        found = {finding.title: finding for finding in report.findings}
         for one in told:
-            finding = found.get(one.title)
+            finding = _found(one, report)
             outcome, passed = outcome_of(one, finding, report)
             claim = finding.claims[0] if finding is not None and finding.claims else None
             self.rows.append(
@@ -65,6 +64,15 @@ class Book:
             )
 
 
+def _found(told: Told, report: HostReport) -> Finding | None:
+    """What the report makes of a statement: under its title, or, as a fact, under the rules' own
+    and with the model's before its words."""
+    said = (one for one in report.findings if one.source == "model")
+    return next(
+        (one for one in said if told.title in (one.title, one.explanation[: len(told.title)])), None
+    )
+
+
 def _told_of(claim: Claim | None) -> str:
     if claim is None:
         return ""
@@ -74,16 +82,7 @@ def _told_of(claim: Claim | None) -> str:
 def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple[Outcome, bool]:
     """What became of a statement, and whether it is a lie that passed for a fact."""
     if finding is None:
-        own = {(told.metric, told.key): _ANY}
-        same = [
-            one
-            for one in report.findings
-            for claim in one.claims
-            if fault_of(own, claim.metric, claim.subject)
-        ]
-        # That the rules take a thing that nobody expects for a fault is no better.
-        alarm = told.kind is Kind.UNASKED and any(one.alarms for one in same)
-        return ("folded" if same and not alarm else "verified" if alarm else "rejected"), alarm
+        return _gone(told, report)
     if not finding.claims:
         return "rejected", finding.alarms
     claim = finding.claims[0]
@@ -101,7 +100,8 @@ def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple
         return ("verified" if worse else "graded"), worse
     if told.names:
         # The number is so; the lie is in whose it is said to be.
-        named = told.names in f"{finding.title} {finding.subject}" and finding.counts
+        words = f"{finding.title} {finding.subject} {finding.explanation}"
+        named = told.names in words and finding.counts
         return ("verified" if named else "graded"), named
     if told.kind is Kind.FORM:
         # Only what is so could be read in it; whether that is so is looked at below.
@@ -109,17 +109,54 @@ def outcome_of(told: Told, finding: Finding | None, report: HostReport) -> tuple
     return outcome, True
 
 
+def _gone(told: Told, report: HostReport) -> tuple[Outcome, bool]:
+    """The same of a statement that no finding of the model's own stands for."""
+    own = {(told.metric, told.key): _ANY}
+    same = [
+        one
+        for one in report.findings
+        for claim in one.claims
+        if fault_of(own, claim.metric, claim.subject)
+    ]
+    # That the rules take a thing that nobody expects for a fault is no better.
+    alarm = told.kind is Kind.UNASKED and any(one.alarms for one in same)
+    if alarm:
+        return "verified", True
+    if not same:
+        return "rejected", False
+    named = told.names and any(
+        told.title in one.explanation and one.counts and told.names in one.explanation
+        for one in report.findings
+    )
+    if named:
+        return "verified", True
+    return ("hidden" if told.kind in WITHDRAWN and not told.names else "folded"), False
+
+
 _ANY = Truth("", "", 0)
+
+WITHDRAWN = frozenset(
+    {
+        *(Kind.VALUE, Kind.SUBJECT, Kind.UNIT, Kind.STALE, Kind.CALL, Kind.INVERTED, Kind.HOST),
+        *(Kind.FIELD, Kind.LOG, Kind.BESIDE),
+    }
+)
+"""Lies that no other finding may stand for: somebody has to see that they were told."""
 
 
 def _false_facts(report: HostReport, truths: Mapping[tuple[str, str], Truth]) -> list[str]:
     """Every claim of a model that is called verified and by the bench's own arithmetic is not so,
-    whoever made it and in whatever form."""
+    whoever made it and in whatever form; and every one about what was not planted."""
     found: list[str] = []
     for finding in report.findings:
         for claim in finding.claims:
             truth = fault_of(truths, claim.metric, claim.subject)
-            if claim.verdict is not Verdict.VERIFIED or truth is None:
+            if claim.verdict is not Verdict.VERIFIED:
+                continue
+            if truth is None:
+                found.append(
+                    f"{claim.metric} of {claim.subject} is verified, and nobody planted it"
+                )
                 continue
             if isinstance(claim.value, bool):
                 found.append(f"{claim.metric} {claim.value} is verified")
@@ -131,6 +168,25 @@ def _false_facts(report: HostReport, truths: Mapping[tuple[str, str], Truth]) ->
                     f"{claim.metric} {claim.comparator} {claim.value} of {claim.subject} is"
                     f" verified, and it is {truth.value}"
                 )
+    return found
+
+
+def unfinished(
+    report: HostReport, truths: Mapping[tuple[str, str], Truth], seconds: float
+) -> list[str]:
+    """What a part should have done besides an answer that takes long: end in its time, with each
+    alarm of the rules about a volume verified."""
+    found = [f"it took {report.seconds:.1f} s of {seconds:g}"] if report.seconds > seconds else []
+    alarmed = [
+        claim
+        for one in report.findings
+        if one.source == "rules" and one.alarms
+        for claim in one.claims
+    ]
+    for (metric, key), truth in truths.items():
+        kept = any(fault_of({(metric, key): truth}, one.metric, one.subject) for one in alarmed)
+        if metric.startswith("disk.") and truth.severity is not None and not kept:
+            found.append(f"{metric} of {key} is {truth.value}, and there is no alarm about it")
     return found
 
 

@@ -26,6 +26,8 @@ from workers.tools.book import rulebook, toolbook
 JOB = "liesbench1"
 KEY = "sk-lies"
 PART_SECONDS = 60.0
+CHECK_MARK = ".check"
+"""In the id of a measurement that trusted code made."""
 
 
 class Host:
@@ -65,7 +67,11 @@ class Host:
             self.on_change()
 
     async def part(
-        self, specialist: Specialist, *turns: Turn, brain: BrainChoice = BrainChoice.LLM
+        self,
+        specialist: Specialist,
+        *turns: Turn,
+        brain: BrainChoice = BrainChoice.LLM,
+        seconds: float = PART_SECONDS,
     ) -> HostReport:
         """One part, whose model says these turns."""
         task = HostTask(
@@ -80,11 +86,12 @@ class Host:
         if turns:
             self.server.play(Script(roles=(role("liar", None, *turns),), key=KEY))
         before = _cpu_seconds()
-        report = (await self.investigator.investigate(task, PART_SECONDS, {})).report
+        report = (await self.investigator.investigate(task, seconds, {})).report
         self.costs.append(
             PartCost(
                 part=f"{task.part} {len(self.costs) + 1}",
                 claims=sum(len(finding.claims) for finding in report.findings),
+                probes=sum(CHECK_MARK in item.call_id for item in report.evidence),
                 seconds=report.seconds,
                 check_seconds=report.check_seconds,
                 cpu_seconds=_cpu_seconds() - before,

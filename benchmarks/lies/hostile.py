@@ -6,16 +6,18 @@ import json
 import random
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.lies.places import Place
+from benchmarks.lies.stage import CROWD, Stage
 from benchmarks.lies.things import LOOPBACK
 from benchmarks.lies.told import Kind, Told
 from swarm_tasks.models.finding import Severity
 from tests.support.model_script import Turn, answers, call, calls, says
 
 MANY = 10_000
+FAR_MINUTES = 10_080
+NAMES, CLAIMS, CLAIMS_EACH = 33, 100, 20
 FORGED = "0" * 64
 
 
@@ -130,9 +132,10 @@ def _objects(place: Place, said: int, rng: random.Random) -> list[Any]:
     return objects
 
 
-def unasked(directory: Path, rng: random.Random) -> tuple[list[Told], Turn]:
+def unasked(stage: Stage, rng: random.Random) -> tuple[list[Told], Turn]:
     """What a model that looks for trouble finds on a healthy host: a port where nobody listens, a
-    file that nobody wrote. It is so, and nobody's concern.
+    file that nobody wrote, an image that is full as images are, a process that was killed days
+    ago. It is so, and nobody's concern.
 
     Returns:
         What it then says, with evidence from `{n}` calls on, and the calls it makes before.
@@ -140,12 +143,22 @@ def unasked(directory: Path, rng: random.Random) -> tuple[list[Told], Turn]:
     with socket.socket() as free:
         free.bind((LOOPBACK, 0))
         target = f"{LOOPBACK}:{free.getsockname()[1]}"
-    missing = str(directory / f"never-{rng.randrange(10**6)}.tar")
+    missing = str(stage.directory / f"never-{rng.randrange(10**6)}.tar")
     url = f"http://{target}/{rng.randrange(10**6)}"
     rows = (
-        ("tcp.answer", "tcp_check", "target", target, "refused"),
-        ("file.state", "file_age", "glob", missing, "missing"),
-        ("http.answer", "http_check", "url", url, "refused"),
+        ("tcp.answer", target, "== refused", "/state"),
+        ("file.state", missing, "== missing", "/state"),
+        ("http.answer", url, "== refused", "/state"),
+        ("disk.used_percent", stage.image.mount, ">= 95", "/volumes/0/used_percent"),
+        ("kernel.oom_kills", stage.kernel.ONCE, ">= 1", "/oom_kills/0/kills"),
+    )
+    far = {"logs": [str(stage.kernel.path)], "since_minutes": FAR_MINUTES}
+    asked = (
+        call("tcp_check", target=target),
+        call("file_age", glob=missing),
+        call("http_check", url=url),
+        call("disk_usage", mount=stage.image.mount),
+        call("kernel_events", far),
     )
     told = [
         Told(
@@ -156,11 +169,31 @@ def unasked(directory: Path, rng: random.Random) -> tuple[list[Told], Turn]:
             severity=Severity.CRITICAL,
             metric=metric,
             key=key,
-            claims=(f"{metric} == {state} @c{{}}/state",),
+            claims=(f"{metric} {said} @c{{}}{pointer}",),
         )
-        for number, (metric, _, _, key, state) in enumerate(rows)
+        for number, (metric, key, said, pointer) in enumerate(rows)
     ]
-    return told, calls(*(call(tool, {name: key}) for _, tool, name, key, _ in rows))
+    return told, calls(*asked)
+
+
+def crowded(stage: Stage, rng: random.Random) -> Turn:
+    """As many claims as are read, each of another certificate, under titles that name as many
+    devices as go into one: each name may have to be held against each certificate."""
+    shuffled = rng.sample(range(CROWD), CLAIMS)
+    lines = [f"tls.left_seconds >= 1 @c3/files/{at}/certificate/left_seconds" for at in shuffled]
+    findings: list[dict[str, Any]] = []
+    for at in range(0, CLAIMS, CLAIMS_EACH):
+        names = [f"/dev/sd{chr(ord('a') + rng.randrange(26))}" for _ in range(NAMES)]
+        words = " ".join(names)
+        findings.append(
+            {
+                "title": words,
+                "subject": words,
+                "severity": "critical",
+                "claims": lines[at : at + CLAIMS_EACH],
+            }
+        )
+    return answers({"answer": "It is so.", "findings": findings})
 
 
 def _raw(place: Place, line: str, calm: str) -> list[tuple[Told, Turn]]:

@@ -125,11 +125,25 @@ def _kills(data: Mapping[str, Any]) -> Iterator[Standing]:
         yield "kernel.oom_kills", one["process"], f"/oom_kills/{index}/kills", shown
 
 
+def _processes(data: Mapping[str, Any]) -> Iterator[Standing]:
+    for index, one in enumerate(data["processes"]):
+        key, where = f"pid {one['pid']} {one['name']}", f"/processes/{index}"
+        yield "process.cpu_percent", key, f"{where}/cpu_percent", key
+        yield "process.memory_bytes", key, f"{where}/rss_bytes", key
+
+
+def _process(data: Mapping[str, Any]) -> Iterator[Standing]:
+    key = f"pid {data['pid']} {data['name']}"
+    yield "process.memory_bytes", key, "/rss_bytes", key
+
+
 LISTED: dict[str, Callable[[Mapping[str, Any]], Iterator[Standing]]] = {
     "disk_usage": _volumes,
     "inode_usage": _volumes,
     "cert_files": _certificates,
     "kernel_events": _kills,
+    "top_processes": _processes,
+    "process": _process,
 }
 SINGLE = {
     "tcp_check": (("tcp.answer", "/state", "target", ""),),

@@ -19,13 +19,13 @@ from benchmarks.lies.words import (
     spaced,
     with_unit,
 )
+from swarm_tasks.measures import measure
 
 COMPARATORS = (">=", "<=", ">", "<", "==", "!=")
-STATES = {
-    "tcp.answer": ("ok", "refused", "timeout", "error"),
-    "http.answer": ("ok", "client_error", "server_error", "timeout"),
-    "file.state": ("present", "missing"),
-}
+HEALTHY = {"tcp.answer": ("ok",), "http.answer": ("ok",), "file.state": ("present",)}
+STRANGE = ("purple", "unknown", "degraded", "inactive")
+"""Words that are no state of these metrics: nothing is in one."""
+
 OFFSETS = {
     "percent": (0.0, 0.03, 0.4, 1.5, 8.0, 35.0),
     "seconds": (601.0, 900.0, 5_000.0, 90_000.0, 2e6),
@@ -111,8 +111,11 @@ class Sayings:
         raise RuntimeError(f"nothing can be said of {place.metric} {place.key}")
 
     def _word(self, place: Place, holds: bool) -> Said:
-        others = [one for one in STATES[place.metric] if one != place.value]
+        known = (*HEALTHY[place.metric], *measure(place.metric).states)
+        others = [one for one in known if one != place.value]
         same = self._rng.random() < 0.7
+        if not holds and self._rng.random() < 0.3:
+            others = list(STRANGE)
         word = str(place.value) if same == holds else self._rng.choice(others)
         quoted = f'"{word}"' if self._fresh and self._rng.random() < 0.3 else word
         return ("==" if same else "!="), quoted

@@ -6,8 +6,10 @@ import random
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
+from benchmarks.lies.aside import IDLE_NAME, FullImage, IdleProcess
 from benchmarks.lies.things import (
     LOOPBACK,
     AppLog,
@@ -23,9 +25,15 @@ from benchmarks.lies.things import (
 )
 from swarm_tasks.models.job import Specialist
 from swarm_tasks.models.policy import CheckKind, Checks, Override, Policy, SweepCall
+from tests.support.certificates import write_pair
 
 ILL, WELL = "alpha", "beta"
 """What this machine is called while it has faults, and while it has none."""
+
+CROWD = 289
+"""Certificates in one directory."""
+
+CALM_SECONDS = 0.2
 
 CHANGE_TOOL = "mounts"
 """The tool that a scripted model calls to say: the machine may be changed now."""
@@ -43,11 +51,20 @@ LISTED: tuple[tuple[CheckKind, str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """All things, below one directory."""
+    """All things, below one directory.
+
+    Args:
+        image, idle: What is there and no sweep looks at.
+        crowd: Where a great many certificates are.
+    """
 
     directory: Path
     things: Sequence[Thing]
     log: AppLog
+    kernel: KernelLog
+    image: FullImage
+    idle: IdleProcess
+    crowd: Path
 
     def make(self, *, ill: bool) -> None:
         """All that can be ill is, or nothing."""
@@ -57,6 +74,12 @@ class Stage:
     def truths(self) -> dict[tuple[str, str], Truth]:
         """What is true now, by metric and key."""
         return {(one.metric, one.key): one for thing in self.things for one in thing.truths()}
+
+    def aside(self) -> dict[tuple[str, str], Truth]:
+        """What is true of what no sweep looks at."""
+        kill = Truth("kernel.oom_kills", self.kernel.ONCE, 1)
+        found = (kill, *self.image.truths(), *self.idle.truths())
+        return {(one.metric, one.key): one for one in found}
 
     @property
     def logs(self) -> Path:
@@ -83,17 +106,47 @@ class Stage:
             rules=() if rules else ("none-of-them",),
         )
 
+    def calm(self) -> Specialist:
+        """One that looks at processes alone."""
+        sweep = (
+            SweepCall(
+                tool="top_processes",
+                arguments={"sort": "memory", "n": 100, "window_seconds": CALM_SECONDS},
+            ),
+            SweepCall(tool="process", arguments={"pid": self.idle.pid}),
+        )
+        return self._of("calm", sweep, ("none-of-them",))
+
+    def crowded(self) -> Specialist:
+        """One that looks at the volumes, with the rules, and at a great many certificates."""
+        sweep = (
+            *(SweepCall(tool=tool) for tool in ALWAYS[:2]),
+            SweepCall(tool="cert_files", arguments={"glob": str(self.crowd / "*.pem")}),
+        )
+        return self._of("crowded", sweep, ())
+
+    def _of(self, name: str, sweep: tuple[SweepCall, ...], rules: tuple[str, ...]) -> Specialist:
+        return Specialist(
+            name=name,
+            title="Everything",
+            prompt="You look after this host.",
+            tools=tuple(dict.fromkeys([*(call.tool for call in sweep), CHANGE_TOOL])),
+            sweep=sweep,
+            rules=rules,
+        )
+
     @property
     def policy(self) -> Policy:
         """Silence about all that is not planted: it is this machine's own business."""
-        mine = (f"{self.directory}*", f"{LOOPBACK}:*", f"http://{LOOPBACK}:*", KernelLog.PROCESS)
+        mine = (f"{self.directory}*", f"{LOOPBACK}:*", f"http://{LOOPBACK}:*")
+        killed = (KernelLog.PROCESS, KernelLog.ONCE)
         listed: dict[CheckKind, list[str]] = {}
         for kind, entry in (thing.check for thing in self.things if thing.check is not None):
             listed.setdefault(kind, []).append(entry)
         return Policy(
             overrides=(
                 Override(metric="*", ignore=True),
-                *(Override(metric="*", subject=one) for one in mine),
+                *(Override(metric="*", subject=one) for one in (*mine, *killed)),
             ),
             checks=Checks(**{kind: tuple(entries) for kind, entries in listed.items()}),
         )
@@ -107,7 +160,8 @@ def planted(directory: Path, rng: random.Random) -> Generator[Stage]:
     for made in (volumes, files, logs, certificates):
         made.mkdir(parents=True)
     log = AppLog(logs / "app.log")
-    things: list[Thing] = [OwnMachine(), log, KernelLog(logs / "kern.log")]
+    kernel = KernelLog(logs / "kern.log")
+    things: list[Thing] = [OwnMachine(), log, kernel]
     things += _volumes(volumes, rng)
     for name, ill, well in (
         ("shop.example", -rng.uniform(1, 40), 80),
@@ -128,9 +182,18 @@ def planted(directory: Path, rng: random.Random) -> Generator[Stage]:
         ("etc.tar", None, rng.uniform(1, 20)),
     ):
         things.append(DailyFile(files / name, old, fresh))
-    stage = Stage(directory, things, log)
+    crowd = directory / "crowd"
+    crowd.mkdir()
+    made, _ = write_pair(crowd, "crowd.example", timedelta(days=400))
+    for number in range(1, CROWD):
+        (crowd / f"crowd-{number:03}.example.pem").write_bytes(made.read_bytes())
+    image, idle = FullImage(directory / "image"), IdleProcess(directory / IDLE_NAME)
+    stage = Stage(directory, things, log, kernel, image, idle, crowd)
     stage.make(ill=False)
-    yield stage
+    try:
+        yield stage
+    finally:
+        idle.close()
 
 
 def _volumes(directory: Path, rng: random.Random) -> list[Thing]:

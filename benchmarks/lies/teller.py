@@ -6,15 +6,15 @@ import dataclasses
 import random
 from collections.abc import Callable, Sequence
 from itertools import cycle
-from typing import Any, cast
+from typing import Any
 
+from benchmarks.lies.afar import Afar
 from benchmarks.lies.places import Place
 from benchmarks.lies.sayings import Sayings
-from benchmarks.lies.stage import WELL
 from benchmarks.lies.things import LOG_PERCENT, Truth
 from benchmarks.lies.told import Kind, Told, beyond_slack, surely
 from benchmarks.lies.words import named, plain_number, read_number, title, titles
-from swarm_tasks.models.finding import Claim, Comparator, Severity
+from swarm_tasks.models.finding import Severity
 
 INVERSE = {">=": "<", "<": ">=", "<=": ">", ">": "<=", "==": "!=", "!=": "=="}
 UNITS = {
@@ -63,6 +63,7 @@ class Teller:
             Kind.BORROWED: self.borrowed,
         }
         self._turn = cycle(self._lies)
+        self.afar = Afar(rng, self._sayings, self._told)
 
     def lie(self, place: Place) -> Told:
         """A lie about it, of the next kind that can be told."""
@@ -230,28 +231,6 @@ class Teller:
         )
         sign = self._rng.choice((">=", "=="))
         return self._told(Kind.LOG, place, f"{place.metric} {sign} {LOG_PERCENT} {where}")
-
-    def elsewhere(self, place: Place, *, holds: bool) -> tuple[Told, Claim]:
-        """Something of this host that an agent of another one says, without any evidence."""
-        wide = beyond_slack(place.truth)
-        sign, text = self._sayings.claim(dataclasses.replace(place, truth=wide), holds=holds)
-        said = text.strip('"')
-        value = said if isinstance(place.value, str) else read_number(said)[0]
-        subject = self._rng.choice((place.key, place.shown))
-        told = self._told(
-            Kind.TRUE if holds else Kind.ELSEWHERE, place, f"{place.metric} {sign} {text}"
-        )
-        claim = Claim(
-            metric=place.metric,
-            host=WELL,
-            subject=subject,
-            comparator=cast(Comparator, sign),
-            value=value,
-            unit=place.unit,
-            observed=None,
-            observed_at=None,
-        )
-        return told.model_copy(update={"true": holds, "subject": subject}), claim
 
     def borrowed(self, place: Place) -> Told | None:
         """A fault that is there, cited to make something grave of another that is well."""

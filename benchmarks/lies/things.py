@@ -250,25 +250,37 @@ class KernelLog:
     """A log in which the kernel says that it killed a process."""
 
     PROCESS = "java"
+    ONCE = "mysqld"
+    """Killed days ago: an audit does not look back as far as that."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._ill = False
         self.check: Check | None = ("logs", str(path))
 
     def make(self, *, ill: bool) -> None:
         """Write it anew."""
         self._ill = ill
-        killed = f"Out of memory: Killed process 4242 ({self.PROCESS}) total-vm:8123456kB"
-        text = f"{killed}, anon-rss:4021232kB, UID:1000" if ill else "eth0: link up"
+        lately = _killed(self.PROCESS, 4242) if ill else "eth0: link up"
+        rows = ((timedelta(days=3), _killed(self.ONCE, 4141)), (timedelta(minutes=5), lately))
         # As rsyslog writes it: local time, no year.
-        when = (datetime.now(UTC) - timedelta(minutes=5)).astimezone()
-        self._path.write_text(f"{when:%b %e %H:%M:%S} box kernel: [12345.678901] {text}\n")
+        self.path.write_text(
+            "".join(
+                f"{(datetime.now(UTC) - ago).astimezone():%b %e %H:%M:%S} box kernel:"
+                f" [12345.678901] {text}\n"
+                for ago, text in rows
+            )
+        )
 
     def truths(self) -> Iterable[Truth]:
         """Who was killed. Where nobody was here, somebody may have been in the real log."""
         if self._ill:
             yield Truth("kernel.oom_kills", self.PROCESS, 1, Severity.WARNING)
+
+
+def _killed(process: str, pid: int) -> str:
+    killed = f"Out of memory: Killed process {pid} ({process}) total-vm:8123456kB"
+    return f"{killed}, anon-rss:4021232kB, UID:1000"
 
 
 class OwnMachine:

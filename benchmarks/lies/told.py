@@ -34,14 +34,25 @@ class Kind(StrEnum):
     BORROWED = "as grave as another's fault"
     BESIDE = "beside a true claim"
     ELSEWHERE = "told of the host that checks it"
+    ABSENT = "of what is not there"
+    VAGUE = "true and vaguely named"
     FORM = "hostile form"
 
 
 Outcome = Literal[
-    "verified", "refuted", "stale", "unsupported", "unverifiable", "rejected", "graded", "folded"
+    "verified",
+    "refuted",
+    "stale",
+    "unsupported",
+    "unverifiable",
+    "rejected",
+    "graded",
+    "folded",
+    "hidden",
 ]
 """What became of a statement: a verdict; rejected, since it could not be read; graded, since it
-is so and was called grave, and raises no alarm; or folded into another finding of the same."""
+is so and was called grave, and raises no alarm; folded into another finding of the same; or hidden
+in such a one, though it is not so and has to be shown."""
 
 
 class Told(Frozen):
@@ -97,11 +108,13 @@ class PartCost(Frozen):
 
     Args:
         claims: How many it had to check.
+        probes: How many measurements it made for that.
         cpu_seconds: Of this process and of the tools that it ran.
     """
 
     part: str
     claims: int
+    probes: int
     seconds: float = Field(ge=0)
     check_seconds: float
     cpu_seconds: float
@@ -135,7 +148,12 @@ class Faults(Frozen):
 
 
 class Round(Frozen):
-    """All that came of one run."""
+    """All that came of one run.
+
+    Args:
+        false_verified: Claims that are called verified and are not so, or of what is not there.
+        crowded: What went wrong in a part whose answer takes long to be held against its subjects.
+    """
 
     seed: str
     rows: tuple[Row, ...]
@@ -143,6 +161,7 @@ class Round(Frozen):
     well: Faults
     costs: tuple[PartCost, ...]
     false_verified: tuple[str, ...]
+    crowded: tuple[str, ...] = ()
 
 
 def so(value: Value, comparator: str, said: Value) -> bool:
@@ -203,7 +222,7 @@ def fault_of(truths: Mapping[tuple[str, str], Truth], metric: str, subject: str)
     """The truth about a report's subject: its key is how the subject begins."""
     best: Truth | None = None
     for (name, key), truth in truths.items():
-        fits = subject == key or subject.startswith(f"{key} (")
+        fits = subject == key or subject.startswith((f"{key} (", f"{key}, "))
         if name == metric and fits and (best is None or len(key) > len(best.key)):
             best = truth
     return best
