@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from celery import Task
 
+from swarm_tasks.errors import HostswarmError
+
 T = TypeVar("T")
 
 
@@ -52,11 +54,27 @@ def at_hand(answer: T) -> Begun[T]:
 
 def failed(error: BaseException) -> Begun[Any]:
     """Work that could not be begun."""
+    told = ordinary(error)
 
     def finish() -> Any:
-        raise error
+        raise told
 
     return Begun(finish)
+
+
+def ordinary(error: BaseException) -> Exception:
+    """The same error as one that ends no thread and no loop, but only the work that it came from.
+
+    Tools may be an operator's own, and a program that was made into a tool may well call sys.exit.
+    """
+    if isinstance(error, Exception):
+        return error
+    told = HostswarmError(
+        f"it asked for the end of the whole process: {error!r}",
+        "look among the tools of HOSTSWARM_TOOL_MODULES for one that calls sys.exit()",
+    )
+    told.__cause__ = error
+    return told
 
 
 _taken_up: ContextVar[Begun[Any] | None] = ContextVar("hostswarm_taken_up", default=None)
@@ -91,5 +109,11 @@ class BegunTask(Task):  # pyright: ignore[reportMissingTypeArgument]
         """Begin the work; whatever keeps it from that is told when it is finished."""
         try:
             return cast(Any, self).run(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - raised again where the task's errors are heard
+        except BaseException as error:  # noqa: BLE001 - raised where the task's errors are heard
             return failed(error)
+
+
+class ErrandTask(BegunTask):  # pyright: ignore[reportMissingTypeArgument]
+    """Begun work that is short and that somebody waits for: it takes no agent's place."""
+
+    abstract = True

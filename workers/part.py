@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import redis
 from pydantic import ValidationError
@@ -94,11 +94,11 @@ class Parts:
         Raises:
             redis.RedisError: The store stayed away.
         """
+        arrived = time.monotonic()
         try:
             task = HostTask.model_validate(payload)
         except ValidationError as error:
-            return at_hand(self._refuse(payload, error))
-        arrived = time.monotonic()
+            return at_hand(self._refuse(payload, error, arrived))
         if task.host != self.settings.host:
             reason = f"was sent to {self.settings.host} by mistake"
             self._close(failed_report(task, StopReason.ERROR, reason), None, arrived)
@@ -110,12 +110,15 @@ class Parts:
             return at_hand(task.part)
         return _Part(self, task, claim).begin(arrived)
 
-    def _refuse(self, payload: Mapping[str, Any], error: ValidationError) -> str:
+    def _refuse(self, payload: object, error: ValidationError, arrived: float) -> str:
         """Close a part whose task cannot be read, as far as it says which part it is."""
         first = error.errors(include_url=False, include_input=False)[0]
-        reason = f"its task cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        place = ".".join(map(str, first["loc"])) or "all of it"
+        reason = f"its task cannot be read: {place}: {first['msg']}"
         logger("worker").error("a part was refused: %s", reason)
-        job, part = str(payload.get("job", "")), str(payload.get("part", ""))
+        known = isinstance(payload, Mapping)
+        said: Mapping[str, object] = cast("Mapping[str, object]", payload) if known else {}
+        job, part = str(said.get("job", "")), str(said.get("part", ""))
         host, _, rest = part.partition("/")
         specialist = rest.partition("/")[0]
         fits = ((JOB_ID_PATTERN, job), (HOST_PATTERN, host), (NAME_PATTERN, specialist))
@@ -129,7 +132,7 @@ class Parts:
                 stop=StopReason.ERROR,
                 reason=reason,
             )
-            self.shelf.ledger.close_part(report, None)
+            self._close(report, None, arrived)
         return part
 
     def _close(self, report: HostReport, attempt: int | None, since: float) -> bool:
@@ -176,7 +179,8 @@ class _Part:
     def _finish(self, future: Future[Investigated | None]) -> str:
         """Close the part. It is as patient from its agent's end as if a thread had waited there:
         behind others that the store keeps waiting, it still has a try of its own."""
-        ended = self._ended
+        # Whoever waits for the future may be here before the future calls `_note_end`.
+        ended = self._ended or time.monotonic()
         try:
             done = future.result()
         except Exception as error:  # noqa: BLE001 - a part never raises: whatever broke is told

@@ -6,104 +6,74 @@ to its end in a thread again:
     received -> waiting -> begun -> (its work goes on) -> ended -> finished, acknowledged
                    |
                    +-- dropped by a stop: its message goes back to the queue
+
+Agents, errands and all other tasks wait in lanes of their own: where one process plays both roles,
+control's task waits for an errand of the same host, and must hold no place that this needs.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from celery.concurrency.base import BasePool, apply_target
+from celery import Celery, bootsteps
+from celery.concurrency.base import BasePool
 from celery.worker import state
+from celery.worker.consumer import Tasks
 
 from swarm_tasks.log import logger
-from workers.begun import Begun, BegunTask, failed, taken_up
+from workers.assignment import Assignment
+from workers.begun import BegunTask, ErrandTask
 
 THREADS = 6
 """For what blocks: claiming, closing and acknowledging. Each is a few round trips to the store, so
 more threads would only wait for the interpreter's lock."""
 
+ERRANDS = 4
+"""Errands that may be under way beside the agents. Each is a few tools, and tools have a bound of
+their own on a host; further ones wait."""
+
+OTHERS = 6
+"""Any other tasks that may be under way, each with a thread of its own."""
+
+BESIDE = 16
+"""Messages that are taken beyond one for each agent, so that errands and control's tasks come here
+while every agent is at work. More than `ERRANDS` and `OTHERS` together, as some of what comes is
+parts, which wait here as they would in their queue."""
+
 LAST_SECONDS = 5.0
 """How long a stop waits for its threads to go, once nothing is under way."""
 
 
-class Assignment:
-    """One message's task on its way through the pool. Celery keeps it to end the task early.
+@dataclass(slots=True)
+class Lane:
+    """Tasks of one kind; those that wait go in the order they came.
 
     Args:
-        pool: Whose it is.
-        target: Celery's tracer, which runs the task's body and stores its outcome.
-        args: The tracer's: the task's name, its id, the request, the message's body, its type and
-            its encoding.
-        accepted: To be called when the task begins.
-        done: Takes what the tracer returns, and acknowledges the message.
+        most: How many of them may be under way at the same time.
     """
 
-    def __init__(
-        self,
-        pool: AgentPool,
-        target: Callable[..., Any],
-        args: tuple[Any, ...],
-        accepted: Callable[[int, float], object] | None,
-        done: Callable[..., object] | None,
-    ) -> None:
-        self._pool = pool
-        self._target = target
-        self._args = args
-        self._accepted = accepted
-        self._done = done
-        self._begun: Begun[Any] | None = None
-        self._unwanted = False
+    most: Callable[[], int]
+    waiting: deque[Assignment] = field(default_factory=deque[Assignment])
+    under_way: set[Assignment] = field(default_factory=set[Assignment])
 
-    @property
-    def task(self) -> Any:
-        """What is to be run."""
-        return self._pool.app.tasks[self._args[0]]
-
-    def begin(self, task: BegunTask) -> Begun[Any]:
-        """Begin the task. What goes wrong is told by its end, as Celery tells any error."""
-        # The consumer has read the message, with the types that the app accepts, to make this.
-        request: dict[str, Any] = self._args[2]
-        try:
-            self.accept()
-            begun = task.begin(*request["args"], **request["kwargs"])
-        except Exception as error:  # noqa: BLE001 - raised again by the body, for the tracer
-            begun = failed(error)
-        self._begun = begun
-        if self._unwanted:
-            begun.terminate()
-        return begun
-
-    def accept(self) -> None:
-        """Tell Celery that this begins now."""
-        accepted, self._accepted = self._accepted, None
-        if accepted is not None:
-            accepted(os.getpid(), time.monotonic())
-
-    def finish(self) -> None:
-        """Run the task's body through Celery's tracer, which never raises for a body's error."""
-        try:
-            self.accept()
-            with taken_up(self._begun):
-                apply_target(self._target, self._args, callback=self._done)
-        except BaseException:  # noqa: BLE001 - a thread of the pool must live on
-            logger("worker").exception("the outcome of task %s was lost", self._args[1])
-
-    def terminate(self, signal: int | None = None) -> None:
-        """End the task early, as far as it can be: a body that runs in a thread is waited for."""
-        self._unwanted = True
-        if self._begun is not None:
-            self._begun.terminate()
+    def next(self) -> Assignment | None:
+        """The next one that has a place, which it takes."""
+        if not self.waiting or len(self.under_way) >= self.most():
+            return None
+        assignment = self.waiting.popleft()
+        self.under_way.add(assignment)
+        return assignment
 
 
 class AgentPool(BasePool):
     """Runs tasks: those that can be begun without a thread of their own, any other with one.
 
-    At most `limit` are under way at the same time; further ones wait in the order they came.
+    At most `limit` agents are under way at the same time, and a few errands and others beside them.
     """
 
     limit: int
@@ -118,14 +88,19 @@ class AgentPool(BasePool):
         self._work_there = threading.Condition(lock)
         self._idle = threading.Condition(lock)
         self._lock = lock
-        self._waiting: deque[Assignment] = deque()
+        self._agents = Lane(lambda: self.limit)
+        self._errands = Lane(lambda: ERRANDS)
+        self._others = Lane(lambda: OTHERS)
+        # Agents last: what is done beside them is short.
+        self._lanes = (self._errands, self._others, self._agents)
         self._ended: deque[Assignment] = deque()
-        self._under_way: set[Assignment] = set()
         self._threads: list[threading.Thread] = []
+        self._leaving = False
         self._stopped = False
 
     def on_start(self) -> None:
         """Start the threads."""
+        self.app.hostswarm_pool = self
         self._man()
 
     def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -138,14 +113,16 @@ class AgentPool(BasePool):
         **_: Any,
     ) -> Assignment:
         """Take a task; returns at once."""
-        assignment = Assignment(self, target, args, accept_callback, callback)
+        task = self.app.tasks[args[0]]
+        assignment = Assignment(task, target, args, accept_callback, callback)
         with self._lock:
-            self._waiting.append(assignment)
-            self._work_there.notify()
+            if not self._leaving:
+                self._lane(assignment).waiting.append(assignment)
+                self._work_there.notify()
         return assignment
 
     def grow(self, n: int = 1) -> None:
-        """Let `n` more be under way."""
+        """Let `n` more agents be under way."""
         with self._lock:
             self.limit += n
             self._man()
@@ -156,18 +133,28 @@ class AgentPool(BasePool):
         with self._lock:
             self.limit = max(1, self.limit - n)
 
+    def begin_no_more(self) -> None:
+        """Drop what waits, and what may still come; what is under way goes on.
+
+        Celery gives back what was not acknowledged when it closes its channel.
+        """
+        with self._lock:
+            self._leaving = True
+            for lane in self._lanes:
+                lane.waiting.clear()
+
     def on_stop(self) -> None:
         """Begin nothing more, wait for what is under way, and end the threads.
 
         A second signal may call this while the first call waits.
         """
+        self.begin_no_more()
         with self._lock:
-            # Celery gives back what was not acknowledged when it closes its channel.
-            self._waiting.clear()
             if state.should_terminate not in (None, False):
-                for assignment in tuple(self._under_way):
-                    assignment.terminate()
-            self._idle.wait_for(lambda: not self._under_way)
+                for lane in self._lanes:
+                    for assignment in tuple(lane.under_way):
+                        assignment.terminate()
+            self._idle.wait_for(lambda: not any(lane.under_way for lane in self._lanes))
             self._stopped = True
             self._work_there.notify_all()
         for thread in self._threads:
@@ -181,9 +168,18 @@ class AgentPool(BasePool):
             return {
                 **super()._get_info(),  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
                 "threads": len(self._threads),
-                "under-way": len(self._under_way),
-                "waiting": len(self._waiting),
+                "under-way": sum(len(lane.under_way) for lane in self._lanes),
+                "waiting": sum(len(lane.waiting) for lane in self._lanes),
             }
+
+    def _lane(self, assignment: Assignment) -> Lane:
+        match assignment.task:
+            case ErrandTask():
+                return self._errands
+            case BegunTask():
+                return self._agents
+            case _:
+                return self._others
 
     def _man(self) -> None:
         while len(self._threads) < min(THREADS, self.limit):
@@ -202,25 +198,36 @@ class AgentPool(BasePool):
             while not self._stopped:
                 if self._ended:
                     ended = self._ended.popleft()
-                    return lambda: self._finish(ended)
-                if self._waiting and len(self._under_way) < self.limit:
-                    assignment = self._waiting.popleft()
-                    self._under_way.add(assignment)
-                    return lambda: self._begin(assignment)
+                    return partial(self._finish, ended)
+                for lane in self._lanes:
+                    if (assignment := lane.next()) is not None:
+                        return partial(self._begin, assignment)
                 self._work_there.wait()
             return None
 
     def _begin(self, assignment: Assignment) -> None:
+        """Begin a task. One that cannot go on by itself is brought to its end here: it would keep
+        its place for good, and the thread must live on."""
+        try:
+            goes_on = self._set_going(assignment)
+        except BaseException:  # noqa: BLE001 - such as a machine that has no thread left
+            logger("worker").exception("task %s was not begun as it should", assignment.id)
+            goes_on = False
+        if not goes_on:
+            self._finish(assignment)
+
+    def _set_going(self, assignment: Assignment) -> bool:
+        """Begin a task; whether it needs no thread of the pool's until it has ended."""
         task = assignment.task
         if not isinstance(task, BegunTask):
             # It may run for long, so it takes no thread from those that are to be closed.
             threading.Thread(target=self._finish, args=(assignment,), daemon=True).start()
-            return
+            return True
         future = assignment.begin(task).future
         if future.done():
-            self._finish(assignment)
-        else:
-            future.add_done_callback(lambda _: self._take_up(assignment))
+            return False
+        future.add_done_callback(lambda _: self._take_up(assignment))
+        return True
 
     def _take_up(self, assignment: Assignment) -> None:
         with self._lock:
@@ -230,6 +237,35 @@ class AgentPool(BasePool):
     def _finish(self, assignment: Assignment) -> None:
         assignment.finish()
         with self._lock:
-            self._under_way.discard(assignment)
+            self._lane(assignment).under_way.discard(assignment)
             self._work_there.notify()
             self._idle.notify_all()
+
+
+def begin_no_more(app: Celery) -> None:
+    """Have the pool that runs this app's tasks, if it is ours, begin nothing more."""
+    pool = getattr(app, "hostswarm_pool", None)
+    if isinstance(pool, AgentPool):
+        pool.begin_no_more()
+
+
+class RoomBeside(bootsteps.StartStopStep):
+    """Has a worker with our pool take `BESIDE` messages more than it has places for agents.
+
+    Celery counts a message for each place, and again after each loss of its connection; what it
+    comes to is left to it, and only what the connection is told is more.
+    """
+
+    requires = (Tasks,)
+
+    def start(self, parent: Any) -> None:
+        """Change how the consumer that has just been made tells its count."""
+        if not isinstance(parent.pool, AgentPool):
+            return
+        tell = parent.qos.callback
+
+        def tell_more(prefetch_count: int) -> object:
+            # None of them has no bound.
+            return tell(prefetch_count=prefetch_count and prefetch_count + BESIDE)
+
+        parent.qos.callback = tell_more

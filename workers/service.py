@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import resource
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, cast
 
 import redis
@@ -30,6 +31,7 @@ from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
 from workers.investigate import Investigator
 from workers.part import Parts, Shelf
+from workers.pool import RoomBeside, begin_no_more
 from workers.runtime import Runtime
 from workers.saving import StepWriter
 from workers.thinker import Thinker
@@ -58,10 +60,15 @@ class HostService:
 
     Args:
         settings: This host's settings.
+        begin_no_more: Keeps the worker from beginning what waits, once it is told to stop: the
+            places of agents that end are not for others.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, begin_no_more: Callable[[], None] = lambda: None
+    ) -> None:
         self.settings = settings
+        self._begin_no_more = begin_no_more
         self.client: Commands = connect(settings)
         self.ledger = Ledger(self.client, settings.result_ttl_seconds)
         self.presence = Presence(
@@ -109,6 +116,7 @@ class HostService:
 
     def stopping(self) -> None:
         """Stop the agents; their parts are closed as lost to this stop."""
+        self._begin_no_more()
         self._parts.leaving = True
         self._runtime.refuse()
 
@@ -137,7 +145,7 @@ class HostService:
     def call_tool(self, payload: Mapping[str, Any]) -> Begun[str]:
         """Begin to run one tool for a person who waits; the evidence goes to the call's own key."""
         call = RemoteCall.model_validate(payload)
-        if self.ledger.now() > call.expires_at:
+        if self._astray(call.host) or self.ledger.now() > call.expires_at:
             return at_hand(call.call)
         return self._errand(call.call, called(self._investigator, call))
 
@@ -145,10 +153,17 @@ class HostService:
         """Begin to measure what others claim of this host; the verdicts go to the call's key."""
         asked = ClaimCheck.model_validate(payload)
         seconds = asked.expires_at - self.ledger.now()
-        if seconds <= 0:
+        if self._astray(asked.host) or seconds <= 0:
             return at_hand(asked.call)
         policy = self.settings.policy
         return self._errand(asked.call, checked(self._investigator, asked, policy, seconds))
+
+    def _astray(self, host: str) -> bool:
+        """Whether an errand is another host's. What is measured here must not bear its name."""
+        if host == self.settings.host:
+            return False
+        logger("worker").error("an errand for %s came to %s by mistake", host, self.settings.host)
+        return True
 
     def _errand(self, call: str, work: Coroutine[Any, Any, Frozen]) -> Begun[str]:
         """Begin what somebody waits for; the answer goes to the call's own key."""
@@ -219,7 +234,8 @@ def settle_memory() -> None:
 
 def make_service(app: Celery, settings: Settings | None = None) -> HostService:
     """The service of this process, tied to its app so that the tasks find it."""
-    service = HostService(settings or settings_of(app))
+    service = HostService(settings or settings_of(app), partial(begin_no_more, app))
+    cast(Any, app).steps["consumer"].add(RoomBeside)
     cast(Any, app).hostswarm_host = service
     return service
 

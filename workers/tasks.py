@@ -8,7 +8,7 @@ from celery import current_app, shared_task
 from celery.worker.control import control_command
 
 from swarm_tasks import contracts
-from workers.begun import Begun, BegunTask
+from workers.begun import Begun, BegunTask, ErrandTask
 from workers.service import service_of
 
 
@@ -18,13 +18,13 @@ def investigate(payload: dict[str, Any]) -> Begun[str]:
     return service_of(current_app).investigate(payload)
 
 
-@shared_task(name=contracts.TOOL, base=BegunTask, ignore_result=True, acks_late=False)
+@shared_task(name=contracts.TOOL, base=ErrandTask, ignore_result=True, acks_late=False)
 def call_tool(payload: dict[str, Any]) -> Begun[str]:
     """One tool on this host for a person who waits: `RemoteCall` in, its id out."""
     return service_of(current_app).call_tool(payload)
 
 
-@shared_task(name=contracts.CHECK, base=BegunTask, ignore_result=True, acks_late=False)
+@shared_task(name=contracts.CHECK, base=ErrandTask, ignore_result=True, acks_late=False)
 def check(payload: dict[str, Any]) -> Begun[str]:
     """What others claim of this host, measured here: `ClaimCheck` in, its id out."""
     return service_of(current_app).check(payload)

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from swarm_tasks.errors import Unavailable
+from swarm_tasks.errors import HostswarmError, Unavailable
 from tests.support.waiting import wait_until
 from workers.blocking import AT_ONCE, in_thread
 from workers.runtime import Runtime
@@ -71,6 +71,45 @@ def test_an_error_reaches_whoever_waits(runtime: Runtime) -> None:
 
     with pytest.raises(LookupError, match="broken"):
         runtime.run("job", work())
+
+
+@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize("inner", [False, True], ids=["itself", "in a task of its own"])
+def test_work_that_would_end_the_process_ends_only_itself(
+    runtime: Runtime, end: BaseException, inner: bool
+) -> None:
+    async def exits() -> None:
+        await asyncio.sleep(0)
+        raise end
+
+    async def outer() -> None:
+        await (asyncio.ensure_future(exits()) if inner else exits())
+
+    async def calm() -> str:
+        await asyncio.sleep(0.05)
+        return "calm"
+
+    beside = runtime.start("other", calm())
+    with pytest.raises(HostswarmError, match="asked for the end of the whole process"):
+        runtime.start("job", outer()).result(10)
+    assert beside.result(10) == "calm"
+    assert runtime.start("job", calm()).result(10) == "calm"
+
+
+def test_nobody_waits_for_a_loop_that_has_ended() -> None:
+    runtime = Runtime()
+
+    async def ends_the_loop() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(runtime._halt)  # pyright: ignore[reportPrivateUsage]
+        await asyncio.Event().wait()
+
+    with pytest.raises(HostswarmError, match="has ended"):
+        runtime.start("job", ends_the_loop()).result(10)
+    with pytest.raises(HostswarmError, match="has ended"):
+        runtime.run("job", asyncio.sleep(0))
+    assert runtime.cancel("job") == 0
+    runtime.close()
 
 
 def test_reads_that_hang_hold_up_nobody_until_there_are_too_many() -> None:
