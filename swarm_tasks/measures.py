@@ -35,6 +35,7 @@ class Measure(Limits):
     Args:
         comparator: How a value stands to a level that it crosses.
         states: For a metric that is a word: the severity of each bad word.
+        well: The other words that its tools say, none of which is a fault.
         tolerance: By how much, in `unit`, two measurements of the same thing may differ: it moves
             by itself, and tools round.
         tolerance_percent: The same as a share of the claimed value; the larger of the two counts.
@@ -48,6 +49,7 @@ class Measure(Limits):
     unit: Unit
     comparator: Literal[">=", "<=", "=="]
     states: dict[str, Severity] = Field(default_factory=dict[str, Severity])
+    well: tuple[str, ...] = ()
     tolerance: float = Field(default=0.0, ge=0)
     tolerance_percent: float = Field(default=0.0, ge=0, le=100)
     judged: bool = True

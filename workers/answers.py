@@ -16,7 +16,7 @@ from swarm_tasks.models.finding import Claim, Finding, Severity, Verdict, finger
 from swarm_tasks.models.report import NotSeen
 from swarm_tasks.unseen import plain, plain_line
 from workers.briefing import named
-from workers.claims import ClaimReader, Read
+from workers.claims import SUBJECT_CHARACTERS, ClaimReader, Read
 from workers.rules.brain import Review, RulesBrain
 
 NO_ANSWER = "it holds no JSON object of the form asked for"
@@ -147,8 +147,10 @@ class Reader:
         )
         task = self.transcript.task
         metric, about = f"opinion of {task.specialist.name}", f"{title.casefold()} {subject}"
-        if claims:
-            metric, about, subject = _mark(claims[0])
+        # What was never gathered is of nothing: it must not pass for another finding of that thing.
+        known = next((claim for claim in claims if claim.evidence or claim.host), None)
+        if known is not None:
+            metric, about, subject = _mark(known)
         mark = fingerprint(task.host, metric, about)
         return Finding(
             id=mark,
@@ -186,6 +188,9 @@ class Reader:
             one = read.but(doubt) if doubt and not read.doubt else read
             if one.doubt:
                 self._problem(place, one.doubt)
+            if one.reading is None and not one.claim.host:
+                # Of what was never gathered nobody knows what it is of.
+                one = one.of(subject[:SUBJECT_CHARACTERS])
             held.append(one.claim)
         return tuple(held)
 

@@ -45,6 +45,12 @@ class Read:
     reading: Reading | None = None
     doubt: str = ""
 
+    def of(self, subject: str) -> Read:
+        """The same claim, of what its finding is about where it does not say of what itself."""
+        if self.claim.subject:
+            return self
+        return replace(self, claim=self.claim.model_copy(update={"subject": subject}))
+
     def but(self, doubt: str) -> Read:
         """The same claim, which its own evidence does not bear out after all."""
         update = {"verdict": Verdict.UNSUPPORTED, "reason": doubt}
@@ -79,8 +85,8 @@ class ClaimReader:
         if parts.metric not in measures():
             raise ValueError(f"there is no metric {parts.metric}")
         metric = measures()[parts.metric]
-        value = _value(metric, parts)
         host = self._other_host(parts.host)
+        value = self._value(metric, parts, host)
         return self._there(parts, metric, value, host) if host else self._here(parts, metric, value)
 
     def known(self, metric: str) -> Known:
@@ -118,6 +124,16 @@ class ClaimReader:
             name = name or contradicts(title, own, others, title=True)
         return _other_than(name, own) if name else ""
 
+    def _value(self, metric: Measure, parts: Written, host: str) -> JsonScalar:
+        """What is claimed. What another host may say is not known here, but for the table."""
+        if metric.states:
+            known = [] if host else self.known(metric.name).subjects
+            seen = {str(one.reading.value) for one in known}
+            return state_of(metric, parts.value, parts.unit, parts.comparator, seen)
+        if not NUMBER.fullmatch(parts.value):
+            raise ValueError(f"{parts.value[:40]!r} is no {metric.unit}")
+        return number_of(metric, parts.value, parts.unit)
+
     def _other_host(self, said: str) -> str:
         """The host that a claim is about; empty for this one."""
         if said.casefold() in ("", self.transcript.task.host.casefold(), *OWN_NAMES):
@@ -128,48 +144,61 @@ class ClaimReader:
 
     def _there(self, parts: Written, metric: Measure, value: JsonScalar, host: str) -> Read:
         """A claim about another host: what was gathered on this one cannot bear it out."""
-        for place in parts.places:
-            self._evidence(place.call)
         subject = plain_line(parts.subject, SUBJECT_CHARACTERS)
         if not subject and metric.name not in WHOLE_HOST:
             raise ValueError(f"it does not say of what: write `{host}:{metric.name} of SUBJECT`")
-        return Read(
-            Claim(
-                metric=metric.name,
-                host=host,
-                subject=subject,
-                comparator=parts.comparator,
-                value=value,
-                unit=metric.unit,
-                observed=None,
-                observed_at=None,
-                reason=TO_BE_CHECKED_THERE,
-            )
+        claim = Claim(
+            metric=metric.name,
+            host=host,
+            subject=subject,
+            comparator=parts.comparator,
+            value=value,
+            unit=metric.unit,
+            observed=None,
+            observed_at=None,
+            reason=TO_BE_CHECKED_THERE,
         )
+        return self._invented(parts, claim) or Read(claim)
+
+    def _invented(self, parts: Written, claim: Claim) -> Read | None:
+        """A claim that names a result which was never gathered; None for one that does not."""
+        for place in parts.places:
+            if self._evidence(place.call) is None:
+                return Read(claim).but(f"{place.call[:60] or 'its result'} was never gathered")
+        return None
 
     def _here(self, parts: Written, metric: Measure, value: JsonScalar) -> Read:
         """A claim about this host, held against the evidence."""
         if not parts.places:
             raise ValueError(f"it names no evidence: the form is `{FORM}`")
-        found = [(place, self._evidence(place.call)) for place in parts.places]
-        readings = [self._reading(metric.name, item, place.pointer) for place, item in found]
-        own = readings[0]
         claim = Claim(
             metric=metric.name,
-            subject=own.subject,
+            subject=plain_line(parts.subject, SUBJECT_CHARACTERS),
             comparator=parts.comparator,
             value=value,
             unit=metric.unit,
-            observed=own.value,
-            observed_at=found[0][1].started,
-            evidence=tuple(
-                EvidenceRef(
-                    call_id=item.call_id,
-                    pointer=reading.pointer,
-                    sha256=self.rules.digest_of(item),
-                )
-                for (_, item), reading in zip(found, readings, strict=True)
-            ),
+            observed=None,
+            observed_at=None,
+        )
+        if invented := self._invented(parts, claim):
+            return invented
+        given = [(place, self._evidence(place.call)) for place in parts.places]
+        found = [(place, item) for place, item in given if item is not None]
+        readings = [self._reading(metric.name, item, place.pointer) for place, item in found]
+        own = readings[0]
+        evidence = tuple(
+            EvidenceRef(
+                call_id=item.call_id, pointer=reading.pointer, sha256=self.rules.digest_of(item)
+            )
+            for (_, item), reading in zip(found, readings, strict=True)
+        )
+        claim = claim.model_copy(
+            update={
+                "subject": own.subject,
+                "observed": own.value,
+                "observed_at": found[0][1].started,
+                "evidence": evidence,
+            }
         )
         read = Read(claim, own)
         if any(place.sha256 not in ("", self.rules.digest_of(item)) for place, item in found):
@@ -184,12 +213,9 @@ class ClaimReader:
             return replace(read.but("the evidence does not say so"), doubt="")
         return read
 
-    def _evidence(self, call: str) -> Evidence:
+    def _evidence(self, call: str) -> Evidence | None:
         """The evidence under a short name, or under the id of its call."""
-        evidence = cited(self.transcript, call) or self.transcript.by_id.get(call)
-        if evidence is None:
-            raise ValueError(f"{call[:60] or 'its result'} was never gathered")
-        return evidence
+        return cited(self.transcript, call) or self.transcript.by_id.get(call)
 
     def _reading(self, metric: str, evidence: Evidence, pointer: str) -> Reading:
         """The rules' reading of a metric at a place in a result."""
@@ -215,14 +241,6 @@ class ClaimReader:
             if where and pointer:
                 return f"{error}; {metric}: {told}"
         return f"{metric} does not stand at {pointer or 'the top'} of that result; {told}"
-
-
-def _value(metric: Measure, parts: Written) -> JsonScalar:
-    if metric.states:
-        return state_of(metric, parts.value, parts.unit, parts.comparator)
-    if not NUMBER.fullmatch(parts.value):
-        raise ValueError(f"{parts.value[:40]!r} is no {metric.unit}")
-    return number_of(metric, parts.value, parts.unit)
 
 
 def _says(reading: Reading, metric: Measure, parts: Written, value: JsonScalar) -> bool:

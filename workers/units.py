@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from decimal import Decimal
 from fractions import Fraction
 
@@ -69,8 +70,13 @@ CHANGES = re.compile(r"change|growth|grow|trend|delta")
 """What a metric of change is called: it may be negative, and more than all there is."""
 
 
-def state_of(metric: Measure, said: str, unit: str, comparator: str) -> str:
+def state_of(
+    metric: Measure, said: str, unit: str, comparator: str, seen: Collection[str] = ()
+) -> str:
     """A claimed state.
+
+    Args:
+        seen: Words that were gathered, beside those that the metric's table knows.
 
     Raises:
         ValueError: It is none; the message says why.
@@ -81,6 +87,9 @@ def state_of(metric: Measure, said: str, unit: str, comparator: str) -> str:
         raise ValueError(f"{said[:40]!r} is no state: {metric.name} is a word")
     if comparator not in ("==", "!="):
         raise ValueError(f"{metric.name} is a state, which is == or != and never {comparator}")
+    if said not in metric.states and said not in metric.well and said not in seen:
+        words = ", ".join(dict.fromkeys((*metric.states, *metric.well, *sorted(seen))))
+        raise ValueError(f"{said[:40]!r} is no state that {metric.name} can be: it is {words}")
     return said
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from swarm_tasks.brain.base import Answer, Unusable
 from swarm_tasks.models.finding import Severity, Verdict
+from swarm_tasks.models.tally import Tally
 from tests.support.thinking import CHARGE, gauge, rules, step, swept, transcript
 from workers.answers import NO_ANSWER, Reader
 from workers.forms import written_calls
@@ -115,7 +116,29 @@ def test_after_it_was_told_an_unresolved_claim_marks_its_finding_instead() -> No
     answer = read(claiming("cpu.busy_percent >= 90 @c9/busy_percent"), lenient=True)
     assert isinstance(answer, Answer)
     (finding,) = answer.findings
-    assert (finding.verdict, finding.claims) == (Verdict.UNSUPPORTED, ())
+    assert (finding.verdict, answer.rejected) == (Verdict.UNSUPPORTED, 0)
+    (claim,) = finding.claims
+    assert (claim.verdict, claim.reason) == (Verdict.UNSUPPORTED, "c9 was never gathered")
+    unread = read(claiming("the gauge is very high"), lenient=True)
+    assert isinstance(unread, Answer)
+    assert (unread.findings[0].claims, unread.rejected) == ((), 1)
+
+
+def test_evidence_that_was_never_gathered_counts_against_the_model() -> None:
+    invented, real = (f"cpu.busy_percent >= 90 @{at}/busy_percent" for at in ("c9", "c1"))
+    told = [
+        {"title": "One is high", "claims": [invented], "subject": "the gauge"},
+        {"title": "Two is high", "claims": [invented], "subject": "the gauge"},
+        {"title": "It is high", "claims": [real]},
+        {"title": "Of it", "claims": [invented.replace(" >=", " of a gauge >=")]},
+    ]
+    answer = read({"findings": told}, lenient=True)
+    assert isinstance(answer, Answer)
+    kept = merged((), answer)
+    claims = [claim for finding in kept for claim in finding.claims]
+    assert sorted(claim.subject for claim in claims) == ["a gauge", *["the gauge"] * 3]
+    assert Tally.of(claims).wrong == 3
+    assert {claim.observed for claim in claims} == {None, 97.25}
 
 
 @pytest.mark.parametrize(

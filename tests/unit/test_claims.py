@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -22,6 +22,12 @@ from workers.claims import TO_BE_CHECKED_THERE
 from workers.comparing import compares
 from workers.rules.brain import RulesBrain
 from workers.tools.book import rulebook, toolbook
+from workers.tools.catalog.arrays import Array
+from workers.tools.catalog.dns import DnsState
+from workers.tools.catalog.file_age import FileAge
+from workers.tools.catalog.probes import ConnectState
+from workers.tools.catalog.services import State
+from workers.tools.catalog.web import HttpState
 from workers.units import number_of, precision_in
 from workers.written import Place, written
 
@@ -234,6 +240,10 @@ def test_a_lie_is_caught_by_its_number_and_not_sent_back(claim: str) -> None:
         ("service.state == 3 @c2/failed/0/state", "'3' is no state"),
         ("service.state >= failed @c2/failed/0/state", "== or != and never >="),
         ("service.state == failed % @c2/failed/0/state", "is not `METRIC"),
+        ("service.state == purple @c2/failed/0/state", "'purple' is no state that service.state"),
+        ("service.state != ok @c2/failed/0/state", "it is failed, active, reloading"),
+        ("web2:service.state of nginx == up", "it is failed, active, reloading"),
+        ("web2:tcp.answer of db1:5432 != purple", "refused, timeout, unresolved, error, ok"),
         (f"disk.happiness >= 90 {ON_VAR}", "there is no metric disk.happiness"),
         (f"{USED} >= 90 @c1/volumes/1/mount/0", "leads nowhere at '0'"),
         (f"{USED} >= 90 @c1/volumes/1/mount", "does not stand at /volumes/1/mount"),
@@ -429,7 +439,7 @@ def test_what_no_machine_measures_is_no_measurement() -> None:
 
 def test_a_claim_is_counted_once_however_often_its_answer_goes_back() -> None:
     one = reader()
-    text = answer(f"{USED} >= 90 @c9/x", f"{USED} >= 90 {ON_VAR}")
+    text = answer(f"{USED} >= much @c9/x", f"{USED} >= 90 {ON_VAR}")
     for _ in range(3):
         one.read(text, CHARGE)
         assert (one.rejected, len(one.problems)) == (1, 1)
@@ -474,6 +484,44 @@ def test_a_unit_is_converted_exactly(metric: str, said: str, unit: str, value: f
     found = number_of(measures()[metric], said, unit)
     assert found == value
     assert isinstance(found, int) is isinstance(value, int)
+
+
+WORDS: dict[str, object] = {
+    "file.state": FileAge.model_fields["state"].annotation,
+    "raid.state": Array.model_fields["state"].annotation,
+    "service.state": State,
+    "service.expected": State,
+    "dns.answer": DnsState,
+    "http.answer": HttpState,
+    "tcp.answer": ConnectState,
+    "tls.answer": ConnectState,
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_every_word_that_a_tool_can_say_is_one_that_its_metric_knows(name: str) -> None:
+    kind, metric = WORDS[name], measures()[name]
+    words = {str(word) for word in (State if kind is State else get_args(kind))}
+    assert words == {*metric.states, *metric.well}
+    assert not {*metric.states} & {*metric.well}
+
+
+def test_every_metric_of_states_has_a_word_for_what_is_well() -> None:
+    assert all(bool(one.states) is bool(one.well) for one in measures().values())
+
+
+def test_a_word_that_was_seen_may_be_claimed_though_no_table_has_it() -> None:
+    kept = {
+        **{"id": "a", "name": "web", "image": "nginx:1", "state": "melting", "health": ""},
+        **{"exit_code": None, "status": ""},
+    }
+    data = {"engine": "docker", "containers": [kept], "total": 1}
+    seen = transcript(step(evidence("c", "containers", data)))
+    rules = RulesBrain(toolbook(), rulebook(), {})
+    text = answer("container.state == melting @c1/containers/0/state")
+    found = Reader(rules, seen, rules.review(seen)).read(text, CHARGE)
+    assert isinstance(found, Answer), found
+    assert found.findings[0].claims[0].verdict is Verdict.UNVERIFIABLE
 
 
 CLOCK = "time.offset_seconds"
