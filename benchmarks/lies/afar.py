@@ -24,7 +24,7 @@ that is made of it decides."""
 NOBODY = "purple monkey"
 NOTHING = (
     ("service.state", NOBODY, "==", "active"),
-    ("service.state", "nosuchthing.service", "!=", "failed"),
+    ("service.state", "nosuchthing.service", "==", "active"),
     ("service.expected", NOBODY, "==", "active"),
     ("service.restarts", NOBODY, "<=", "2"),
     ("container.state", "nosuchthing", "==", "running"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -59,3 +60,51 @@ class IdleProcess:
         memory = pages * os.sysconf("SC_PAGE_SIZE")
         yield Truth("process.cpu_percent", key, 0.0, None, CPU_MARGIN_PERCENT)
         yield Truth("process.memory_bytes", key, memory, None, MEMORY_MARGIN_BYTES)
+
+
+class Services:
+    """A service manager with one service that was started again once. It is played, in place of
+    this machine's own where it has one: no bench may start services.
+
+    Attributes:
+        played: Whether it is.
+    """
+
+    UNIT = "web.service"
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        programs = {name: shutil.which(name) for name in ("systemctl", "journalctl")}
+        self.played = all(programs.values())
+        for name, program in programs.items():
+            if not self.played or program is None:
+                continue
+            script = directory / name
+            script.write_text(PLAYED[name].format(unit=self.UNIT))
+            script.chmod(0o755)
+            subprocess.run(("mount", "--bind", str(script), program), check=True)
+
+    def truths(self) -> Iterable[Truth]:
+        """That it runs, and how often it was started again."""
+        if self.played:
+            yield Truth("service.state", self.UNIT, "active")
+            yield Truth("service.restarts", self.UNIT, 1)
+
+
+PLAYED = {
+    "systemctl": """#!/bin/sh
+for last; do :; done
+case "$*" in
+    *--failed*) echo '[]' ;;
+    *=Id,NRestarts*) printf 'Id={unit}\\nNRestarts=3\\n' ;;
+    *" {unit}") printf 'Id={unit}\\nLoadState=loaded\\nActiveState=active\\nSubState=running\\n' ;;
+    *show*) printf 'Id=%s\\nLoadState=not-found\\nActiveState=inactive\\n' "$last" ;;
+esac
+""",
+    "journalctl": """#!/bin/sh
+case "$*" in
+    *MESSAGE_ID=5eb03494*) echo '{{"UNIT": "{unit}"}}' ;;
+    *) exit 1 ;;
+esac
+""",
+}

@@ -201,17 +201,20 @@ class Bench:
             await self._said(self._well, self._ruled, claims, looks)
 
     async def _calm(self) -> None:
-        """What is said of a process that does nothing, by both tellers."""
+        """What is said of a process that does nothing and of a service, by both tellers."""
         rng = random.Random(self._seed)  # noqa: S311 - lies, no secrets
         report = await self._well.part(self._stage.calm(), brain=BrainChoice.RULES)
         self._well.costs.pop()
-        idle = {key: one for key, one in self._stage.aside().items() if key[0].startswith("proc")}
+        idle = {(one.metric, one.key): one for one in self._stage.calm_truths()}
         places = places_in(report.evidence, idle)
         for fresh in (False, True):
             teller = Teller(places, [], rng, fresh=fresh, log="c99")
             small = next(one for one in places if one.metric == "process.cpu_percent")
             line = f"process.cpu_percent <= 5 @{small.alias}{small.pointer}"
             told = [teller.truth(small).model_copy(update={"claims": (line,)})]
+            for one in (one for one in places if one.metric == "service.restarts"):
+                line = f"service.restarts <= 2 @{one.alias}{one.pointer}"
+                told.append(teller.truth(one).model_copy(update={"claims": (line,)}))
             told += [made(place) for place in places for made in (teller.truth, teller.wrong_value)]
             for one in told:
                 await self._calmly(one, idle, places)

@@ -137,6 +137,11 @@ def _process(data: Mapping[str, Any]) -> Iterator[Standing]:
     yield "process.memory_bytes", key, "/rss_bytes", key
 
 
+def _restarts(data: Mapping[str, Any]) -> Iterator[Standing]:
+    for index, one in enumerate(data["units"]):
+        yield "service.restarts", one["unit"], f"/units/{index}/recent", one["unit"]
+
+
 LISTED: dict[str, Callable[[Mapping[str, Any]], Iterator[Standing]]] = {
     "disk_usage": _volumes,
     "inode_usage": _volumes,
@@ -144,8 +149,10 @@ LISTED: dict[str, Callable[[Mapping[str, Any]], Iterator[Standing]]] = {
     "kernel_events": _kills,
     "top_processes": _processes,
     "process": _process,
+    "service_restarts": _restarts,
 }
 SINGLE = {
+    "service": (("service.state", "/state", "unit", ""),),
     "tcp_check": (("tcp.answer", "/state", "target", ""),),
     "http_check": (("http.answer", "/state", "url", ""),),
     "file_age": (

@@ -22,7 +22,12 @@ from benchmarks.lies.words import (
 from swarm_tasks.measures import measure
 
 COMPARATORS = (">=", "<=", ">", "<", "==", "!=")
-HEALTHY = {"tcp.answer": ("ok",), "http.answer": ("ok",), "file.state": ("present",)}
+HEALTHY = {
+    "tcp.answer": ("ok",),
+    "http.answer": ("ok",),
+    "file.state": ("present",),
+    "service.state": ("active", "activating"),
+}
 STRANGE = ("purple", "unknown", "degraded", "inactive")
 """Words that are no state of these metrics: nothing is in one."""
 
@@ -31,9 +36,10 @@ OFFSETS = {
     "seconds": (601.0, 900.0, 5_000.0, 90_000.0, 2e6),
     "bytes": (0.0, 4096.0, 3e6, 6e9, 3e10),
     "events": (0.0, 1.0, 2.0, 40.0),
+    "restarts": (0.0, 1.0, 2.0, 40.0),
 }
-DIGITS = {"percent": (2, 1, 3), "seconds": (0, 1), "bytes": (0,), "events": (0,)}
-LARGEST = {"percent": 100.0, "bytes": 1e15, "events": 1e6}
+DIGITS = {"percent": (2, 1, 3), "seconds": (0, 1), "bytes": (0,), "events": (0,), "restarts": (0,)}
+LARGEST = {"percent": 100.0, "bytes": 1e15, "events": 1e6, "restarts": 1e6}
 """What an honest model says at most: no volume is fuller than full."""
 
 TRIES = 2_000

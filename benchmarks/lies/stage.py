@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.lies.aside import IDLE_NAME, FullImage, IdleProcess
+from benchmarks.lies.aside import IDLE_NAME, FullImage, IdleProcess, Services
 from benchmarks.lies.things import (
     LOOPBACK,
     AppLog,
@@ -54,7 +54,7 @@ class Stage:
     """All things, below one directory.
 
     Args:
-        image, idle: What is there and no sweep looks at.
+        image, idle, services: What is there and no sweep looks at.
         crowd: Where a great many certificates are.
     """
 
@@ -64,6 +64,7 @@ class Stage:
     kernel: KernelLog
     image: FullImage
     idle: IdleProcess
+    services: Services
     crowd: Path
 
     def make(self, *, ill: bool) -> None:
@@ -78,8 +79,12 @@ class Stage:
     def aside(self) -> dict[tuple[str, str], Truth]:
         """What is true of what no sweep looks at."""
         kill = Truth("kernel.oom_kills", self.kernel.ONCE, 1)
-        found = (kill, *self.image.truths(), *self.idle.truths())
+        found = (kill, *self.image.truths(), *self.calm_truths())
         return {(one.metric, one.key): one for one in found}
+
+    def calm_truths(self) -> tuple[Truth, ...]:
+        """Of it, what `calm` looks at."""
+        return (*self.idle.truths(), *self.services.truths())
 
     @property
     def logs(self) -> Path:
@@ -107,7 +112,7 @@ class Stage:
         )
 
     def calm(self) -> Specialist:
-        """One that looks at processes alone."""
+        """One that looks at processes and services alone."""
         sweep = (
             SweepCall(
                 tool="top_processes",
@@ -115,6 +120,9 @@ class Stage:
             ),
             SweepCall(tool="process", arguments={"pid": self.idle.pid}),
         )
+        if self.services.played:
+            service = SweepCall(tool="service", arguments={"name": Services.UNIT})
+            sweep += (service, SweepCall(tool="service_restarts"))
         return self._of("calm", sweep, ("none-of-them",))
 
     def crowded(self) -> Specialist:
@@ -188,7 +196,8 @@ def planted(directory: Path, rng: random.Random) -> Generator[Stage]:
     for number in range(1, CROWD):
         (crowd / f"crowd-{number:03}.example.pem").write_bytes(made.read_bytes())
     image, idle = FullImage(directory / "image"), IdleProcess(directory / IDLE_NAME)
-    stage = Stage(directory, things, log, kernel, image, idle, crowd)
+    services = Services(directory / "bin")
+    stage = Stage(directory, things, log, kernel, image, idle, services, crowd)
     stage.make(ill=False)
     try:
         yield stage
