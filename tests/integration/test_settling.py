@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -241,6 +242,17 @@ def test_what_cannot_be_measured_there_says_why(
     assert made.job.status == "complete"
 
 
+def test_a_forged_measurement_of_another_host_gives_way_to_what_is_measured_there(
+    control: Control, hosts: PlayedHosts
+) -> None:
+    hosts.play = {"web2": measuring(VERIFIED, 97.0)}
+    forged = about("web2", verdict=REFUTED, remeasured=12.0)
+    made = control.ended(asking(forged), part("web2"), brain=BrainChoice.AUTO)
+    (claim,) = only(made).claims
+    assert (claim.verdict, claim.remeasured) == (VERIFIED, 97.0)
+    assert (made.claims.verified, made.claims.refuted) == (1, 0)
+
+
 def test_all_hosts_are_waited_for_together(control: Control, hosts: PlayedHosts) -> None:
     measure = measuring(VERIFIED, 97.0)
 
@@ -393,7 +405,7 @@ def test_what_became_of_claims_goes_on_record_once_where_the_answer_to_that_is_l
     job = wrong_once(control)
     made = cast(Any, redis.ConnectionPool).from_url
     options = {"connection_class": DeafConnection, "decode_responses": True, "retry": PATIENTLY}
-    with redis.Redis(connection_pool=made(store.url, **options)) as deaf:
+    with closing(made(store.url, **options)) as pool, redis.Redis(connection_pool=pool) as deaf:
         finish(Ledger(cast(Commands, deaf), 3600), control.presence, job.id)
     assert DeafConnection.lost == [1]
     assert control.ledger.record(job.id).state == "closed"
