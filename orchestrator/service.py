@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,7 +10,8 @@ from celery import Celery
 
 from orchestrator import dispatch
 from orchestrator.belief import belief_in
-from orchestrator.checks import CHECK_SECONDS, LEAST_WAIT_SECONDS, QUICK_SECONDS, Checks
+from orchestrator.calling import call_tool
+from orchestrator.checks import CHECK_SECONDS, QUICK_SECONDS, Checks
 from orchestrator.finish import finish
 from orchestrator.keeper import Keeper, dark_report
 from orchestrator.plan import host_tasks, select_hosts, select_specialists
@@ -19,7 +19,6 @@ from orchestrator.planner import make_plan
 from orchestrator.scope import Scope
 from swarm_tasks.app import make_app
 from swarm_tasks.config import Settings
-from swarm_tasks.contracts import RemoteCall
 from swarm_tasks.errors import JobError, UsageError
 from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
@@ -285,38 +284,7 @@ class Fleet:
             JobError: The host is dark, or did not answer in time.
         """
         (name,) = select_hosts((host,), (view.host for view in self.hosts()))
-        if not self.presence.beats((name,)):
-            seen = self.presence.last_seen((name,)).get(name)
-            raise JobError(
-                f"{name} gives no sign of life",
-                f"it was last seen {seen:%Y-%m-%d %H:%M:%S} UTC" if seen else "it never came",
-            )
-        call = RemoteCall(
-            call=secrets.token_hex(8),
-            host=name,
-            tool=tool,
-            arguments=dict(arguments),
-            expires_at=self.ledger.now() + seconds,
-        )
-        dispatch.send_call(self.app, call)
-        answer = self._await_answer(call.call, seconds)
-        if answer is None:
-            raise JobError(
-                f"{name} did not answer {tool} within {seconds:g} s",
-                "its worker may be full: see `hostswarm hosts`",
-            )
-        return Evidence.model_validate_json(answer)
-
-    def _await_answer(self, call: str, seconds: float) -> str | None:
-        """What a host put under a call's key, or None in time. Waits in slices: a wait as long
-        as the connection's own patience would end as an error of the connection."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            wait = max(min(left, 5.0), LEAST_WAIT_SECONDS)
-            answer = self.client.blpop([keys.ANSWER.at(call=call)], timeout=wait)
-            if answer is not None:
-                return answer[1]
-        return None
+        return call_tool(self.app, self.ledger, self.presence, name, tool, arguments, seconds)
 
 
 def resolve(
