@@ -145,6 +145,8 @@ class ClaimReader:
     def _there(self, parts: Written, metric: Measure, value: JsonScalar, host: str) -> Read:
         """A claim about another host: what was gathered on this one cannot bear it out."""
         subject = plain_line(parts.subject, SUBJECT_CHARACTERS)
+        if metric.name in WHOLE_HOST and subject.casefold() == host.casefold():
+            subject = ""
         if not subject and metric.name not in WHOLE_HOST:
             raise ValueError(f"it does not say of what: write `{host}:{metric.name} of SUBJECT`")
         claim = Claim(

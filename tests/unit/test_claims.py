@@ -345,6 +345,7 @@ def test_a_finding_may_name_all_that_it_claims_something_of() -> None:
         (f"web2.example:{FREE} of /var <= 2 GiB", "web2.example", "/var", 2 * GIB),
         (f"web2:{USED} of /var >= 90 {ON_VAR}", "web2", "/var", 90),
         ("web2:cpu.busy_percent >= 90", "web2", "", 90),
+        ("web2:cpu.busy_percent of Web2 >= 90", "web2", "", 90),
         ("web2: service.state of nginx.service == failed", "web2", "nginx.service", "failed"),
         (
             {"host": "web2", "metric": USED, "subject": "/var", "value": 90, "evidence": None},

@@ -151,6 +151,9 @@ def test_a_subject_s_precise_names_are_read_from_it(subject: str, names: set[str
         ("", (MEMORY, LIMIT), MEMORY),
         ("the container's memory limit", (MEMORY, LIMIT), LIMIT),
         ("system clock", (CLOCK,), CLOCK),
+        ("the host", (MEMORY,), MEMORY),
+        ("purple monkey", (MEMORY,), None),
+        ("the purple monkey", (CORES,), None),
     ],
 )
 def test_words_mean_one_reading_or_none(

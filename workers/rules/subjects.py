@@ -35,6 +35,9 @@ PLACES = r"(?:volume|disk|drive|partition|file ?system|mount)"
 BESIDE = re.compile(rf"([\w.-]+)(?:'s)? (?={PLACES}\b)|\b{PLACES} (?=([\w.-]*\w))")
 """What stands beside the word for a volume may be the last part of its mount point."""
 
+ARTICLES = frozenset({"a", "all", "an", "and", "any", "at", "in", "its", "of", "on", "the", "this"})
+"""Vague words that say nothing at all: they do not make a strange name a known one."""
+
 OF_ROOT = frozenset({"system", "main", "local", "host", "machine", "server"})
 """What the root volume is called as well."""
 
@@ -165,7 +168,9 @@ def _vaguely(said: str, known: Sequence[Subject]) -> Reading | None:
     named = any(one.names for one in known)
     if len(known) == 1:
         # "backup" may be a service that is not there; "the service" is the one that is.
-        return known[0].reading if not named or words <= VAGUE else None
+        own = set(WORD.findall(known[0].reading.subject.casefold()))
+        meant = words <= VAGUE if named else words <= ARTICLES or words & (VAGUE - ARTICLES | own)
+        return known[0].reading if meant else None
     if named:
         return None
     shared = [len(words & set(WORD.findall(one.reading.subject.casefold()))) for one in known]
