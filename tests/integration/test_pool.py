@@ -13,14 +13,18 @@ import pytest
 
 from orchestrator.service import Fleet
 from swarm_tasks import contracts, routing
+from swarm_tasks.contracts import ClaimCheck, RemoteCall
 from swarm_tasks.models.event import EventKind
 from swarm_tasks.models.job import AuditRequest, Job
 from swarm_tasks.models.report import HostReport, StopReason
 from swarm_tasks.store import keys
 from swarm_tasks.store.events import read_events
+from tests.support import odd_tools
 from tests.support.fleets import NAPPER, TestFleet, specialist
 from tests.support.waiting import wait_until
-from workers.pool import THREADS
+from workers.pool import OTHERS, THREADS
+
+ODD = ["tests.support.fake_tools", "tests.support.odd_tools"]
 
 
 @pytest.fixture
@@ -173,3 +177,72 @@ def test_control_s_tasks_run_beside_agents_where_one_process_plays_both_roles(
     wait_until("the chord's body ended", lambda: ended in lone_fleet.log("alpha"))
     assert producer.report(job.id).coverage.answered == ("alpha",)
     producer.close()
+
+
+def queued(fleet: TestFleet, host: str, task: str, *args: object) -> str:
+    """Put a task in a host's queue, whoever else would; its id."""
+    with fleet.celery() as app:
+        sent = app.send_task(task, args, queue=routing.host_queue(host), ignore_result=True)
+        return sent.id
+
+
+def test_errands_and_reports_go_on_while_every_agent_s_place_is_taken(tmp_path: Path) -> None:
+    with TestFleet(tmp_path, tool_modules=ODD) as running:
+        words = ("--queues", ",".join((*routing.worker_queues("alpha"), routing.CONTROL)))
+        running.start_workers("alpha", roles="worker,control", words=words, agents=1)
+        producer, job = send(running, napping(1, 60))
+        wait_until("its place is taken", lambda: started(producer, job) == 1)
+        with running.celery() as app:
+            # As many as may be under way: each waits for an errand, which is to come through.
+            ids = [
+                app.send_task(odd_tools.ASKS, ("alpha",), queue=routing.CONTROL).id
+                for _ in range(OTHERS)
+            ]
+        for one in ids:
+            done = f"Task {odd_tools.ASKS}[{one}] succeeded"
+            wait_until("it has its answer", lambda done=done: done in running.log("alpha"))
+        assert closed(producer, job) == []
+        producer.close()
+
+
+def test_what_asks_for_the_end_of_the_process_ends_only_itself(tmp_path: Path) -> None:
+    with TestFleet(tmp_path, tool_modules=ODD) as running:
+        running.start_workers("alpha", agents=1)
+        queued(running, "alpha", odd_tools.EXITS)
+        wait_until(
+            "it failed",
+            lambda: (
+                "asked for the end of the whole process: SystemExit('no work today')"
+                in running.log("alpha")
+            ),
+        )
+        producer, job = send(running, {"ends": specialist("ends", "exits")})
+        (report,) = wait_until("it is closed", lambda: closed(producer, job))
+        assert report.stop is StopReason.ERROR
+        assert "asked for the end of the whole process" in report.reason
+        after, other = send(running, {"napper": NAPPER})
+        (report,) = wait_until("the next one is closed", lambda: closed(after, other))
+        assert report.stop is StopReason.ANSWERED
+        for one in (producer, after):
+            one.close()
+
+
+def test_what_came_to_a_host_by_mistake_is_not_done_there(lone_fleet: TestFleet) -> None:
+    lone_fleet.start_workers("alpha", agents=1)
+    until = lone_fleet.fleet.ledger.now() + 60
+    call = RemoteCall(
+        call="one", host="bravo", tool="nap", arguments={"seconds": 0}, expires_at=until
+    )
+    check = ClaimCheck(call="two", job="abcdefgh", host="bravo", claims=(), expires_at=until)
+    for task, payload in (
+        (contracts.TOOL, call.model_dump(mode="json")),
+        (contracts.CHECK, check.model_dump(mode="json")),
+        (contracts.INVESTIGATE, "no part at all"),
+    ):
+        done = f"Task {task}[{queued(lone_fleet, 'alpha', task, payload)}] succeeded"
+        wait_until("it was put aside", lambda done=done: done in lone_fleet.log("alpha"))
+    log = lone_fleet.log("alpha")
+    assert log.count("an errand for bravo came to alpha by mistake") == 2
+    assert "a part was refused: its task cannot be read: all of it" in log
+    for name in ("one", "two"):
+        assert not lone_fleet.fleet.client.exists(keys.ANSWER.at(call=name))
