@@ -181,18 +181,14 @@ def crowded(stage: Stage, rng: random.Random) -> Turn:
     devices as go into one: each name may have to be held against each certificate."""
     shuffled = rng.sample(range(CROWD), CLAIMS)
     lines = [f"tls.left_seconds >= 1 @c3/files/{at}/certificate/left_seconds" for at in shuffled]
+    devices = [f"/dev/{sort}{chr(ord('a') + at)}" for sort in ("sd", "vd") for at in range(26)]
     findings: list[dict[str, Any]] = []
     for at in range(0, CLAIMS, CLAIMS_EACH):
-        names = [f"/dev/sd{chr(ord('a') + rng.randrange(26))}" for _ in range(NAMES)]
-        words = " ".join(names)
-        findings.append(
-            {
-                "title": words,
-                "subject": words,
-                "severity": "critical",
-                "claims": lines[at : at + CLAIMS_EACH],
-            }
-        )
+        # Every other one names nothing, so that its claims are measured again, each by itself.
+        words = "" if at // CLAIMS_EACH % 2 else " ".join(rng.sample(devices, NAMES))
+        finding = {"title": words or f"Looked at {_letters(at)}", "subject": words}
+        claims = lines[at : at + CLAIMS_EACH]
+        findings.append({**finding, "severity": "critical", "claims": claims})
     return answers({"answer": "It is so.", "findings": findings})
 
 
