@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from celery import Celery
 
 from orchestrator import dispatch
-from orchestrator.checks import LEAST_WAIT_SECONDS
+from orchestrator.checks import wait_seconds
 from swarm_tasks.contracts import RemoteCall
 from swarm_tasks.errors import JobError
 from swarm_tasks.models.evidence import Evidence
@@ -64,7 +64,7 @@ def _await_answer(client: Commands, call: str, seconds: float) -> str | None:
     """What a host put under a call's key, or None in time."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        wait = max(min(left, SLICE_SECONDS), LEAST_WAIT_SECONDS)
+        wait = wait_seconds(left, SLICE_SECONDS)
         answer = client.blpop([keys.ANSWER.at(call=call)], timeout=wait)
         if answer is not None:
             return answer[1]

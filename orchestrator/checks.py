@@ -116,7 +116,7 @@ class Checks:
         end = time.monotonic() + seconds
         reason = f"did not answer within {seconds:.2g} s"
         while left and (now := time.monotonic()) < end:
-            wait = max(min(end - now, SLICE_SECONDS), LEAST_WAIT_SECONDS)
+            wait = wait_seconds(end - now, SLICE_SECONDS)
             got = self.ledger.client.blpop([*left], timeout=wait)
             if got is not None:
                 question = left.pop(got[0])
@@ -166,3 +166,9 @@ def _read(
         logger("control").warning("job %s: the answer of %s: %.300s", job, question.host, error)
         return settle.unasked(question, f"the answer of {question.host} cannot be read"), ()
     return settle.answers(question, checked, known)
+
+
+def wait_seconds(left_seconds: float, slice_seconds: float) -> float:
+    """How long to let the store wait for an answer: what is left, in slices, and never too little
+    for the store to take it for a time."""
+    return max(min(left_seconds, slice_seconds), LEAST_WAIT_SECONDS)
