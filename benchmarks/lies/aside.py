@@ -11,7 +11,9 @@ from pathlib import Path
 
 from benchmarks.lies.things import Truth
 
-IDLE_BYTES = 64 << 20
+IDLE_BYTES = 192 << 20
+"""So much that few processes stand before it, and seldom others."""
+
 IDLE_NAME = "lies-idle"
 IDLE = f"import time; kept = b'x' * {IDLE_BYTES}; print('up', flush=True); time.sleep(3600)"
 CPU_MARGIN_PERCENT = 3.0
