@@ -17,7 +17,7 @@ from orchestrator.keeper import Keeper, dark_report
 from orchestrator.plan import host_tasks, select_hosts, select_specialists
 from orchestrator.planner import make_plan
 from orchestrator.scope import Scope
-from swarm_tasks.app import make_app
+from swarm_tasks.app import close_app, make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import JobError, UsageError
 from swarm_tasks.log import logger
@@ -76,7 +76,7 @@ class Fleet:
     def close(self) -> None:
         """Let go of all connections."""
         if self._app is not None and self._owns_app:
-            self._app.close()
+            close_app(self._app)
         self.client.close()
 
     def audit(self, request: AuditRequest) -> Job:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from orchestrator.finish import finish
 from orchestrator.keeper import PAUSE_SECONDS, Keeper
 from orchestrator.plan import default_parts, host_tasks
-from swarm_tasks.app import make_app
+from swarm_tasks.app import close_app, make_app
 from swarm_tasks.brain.base import Mind, Step
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
@@ -42,7 +42,7 @@ TTL_SECONDS = 1.0
 def keeper(client: Commands, store: EmbeddedStore) -> Generator[Keeper]:
     app = make_app(Settings(broker_url=SecretStr(store.url)), listens=False)
     yield Keeper(app, Ledger(client, 3600), Presence(client, TTL_SECONDS, 3600))
-    app.close()
+    close_app(app)
 
 
 def tasks_of(job: Job, deadline_at: float) -> tuple[HostTask, ...]:

@@ -16,7 +16,7 @@ from orchestrator.keeper import Keeper
 from orchestrator.plan import default_parts, host_tasks
 from orchestrator.prose import DIGEST_ORDERS, MOST_GROUPS
 from orchestrator.render.numbers import REMOVED
-from swarm_tasks.app import make_app
+from swarm_tasks.app import close_app, make_app
 from swarm_tasks.brain.tokens import count
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
@@ -378,7 +378,7 @@ def test_a_group_that_fails_fails_the_words_and_not_the_report(
 def keeper(client: Commands, store: EmbeddedStore) -> Generator[Keeper]:
     app = make_app(Settings(broker_url=SecretStr(store.url)), listens=False)
     yield Keeper(app, Ledger(client, 3600), Presence(client, 5.0, 3600), words_seconds=20.0)
-    app.close()
+    close_app(app)
 
 
 def test_the_keeper_leaves_a_job_to_the_model_and_asks_none_itself(

@@ -18,7 +18,7 @@ from orchestrator.finish import finish
 from orchestrator.keeper import Keeper
 from orchestrator.plan import default_parts, host_tasks
 from swarm_tasks import contracts, routing
-from swarm_tasks.app import make_app
+from swarm_tasks.app import close_app, make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.contracts import ClaimCheck, ClaimsChecked
 from swarm_tasks.embedded import EmbeddedStore
@@ -111,7 +111,7 @@ class PlayedHosts:
 def app(store: EmbeddedStore) -> Generator[Celery]:
     made = make_app(Settings(broker_url=SecretStr(store.url)), listens=False)
     yield made
-    made.close()
+    close_app(made)
 
 
 @pytest.fixture
