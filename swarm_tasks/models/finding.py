@@ -44,8 +44,8 @@ _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 class Verdict(StrEnum):
     """What became of a claim when it was checked.
 
-    verified: measured again on the host, and it holds. refuted: measured again, and it never
-    held. stale: it held when taken and has changed since. unverifiable: nothing could measure
+    verified: measured again on the host, and it holds. refuted: measured again otherwise, and
+    nothing that can be trusted says that it ever held. stale: it held when taken and has changed since. unverifiable: nothing could measure
     it again. unsupported: the evidence it names does not say it.
     """
 

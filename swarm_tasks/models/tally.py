@@ -22,8 +22,8 @@ class Tally(Frozen):
     Args:
         model: The model that made them; empty for the rules, or for all together.
         specialist: The specialist whose agent made them; empty for all together.
-        rejected: Claims that could not be read at all: an unknown metric, a value that is none,
-            evidence that was never gathered.
+        rejected: Claims that could not be read at all, such as those of an unknown metric or of a
+            value that is none.
         opinions: Findings that made no claim.
     """
 
