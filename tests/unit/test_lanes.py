@@ -79,7 +79,10 @@ def place() -> Generator[Workplace]:
     made = Workplace()
     yield made
     made.end(*made.open)
-    made.pool.on_stop()
+    stop = threading.Thread(target=made.pool.on_stop, daemon=True)
+    stop.start()
+    stop.join(20)
+    assert not stop.is_alive(), "the pool waits for something that will not end"
 
 
 def all_ended(place: Workplace, *names: str) -> Callable[[], bool]:
