@@ -370,3 +370,11 @@ def test_no_text_makes_it_fail() -> None:
             contradicts(text, readings[0], readings)
             contradicts(text, readings[0], readings, title=True)
             names_of(text)
+
+
+def test_a_volume_s_whole_name_is_that_volume_s_though_another_one_s_begins_with_it() -> None:
+    short, long = "/srv/mail (planted, tmpfs)", "/srv/mail spool (planted, tmpfs)"
+    known = [Reading(short, 1, "/a"), Reading(long, 2, "/b")]
+    assert contradicts(short, known[1], known) == short
+    assert contradicts(long, known[0], known) == long
+    assert contradicts(long, known[1], known) == ""

@@ -134,6 +134,7 @@ class Known:
         self._directories: dict[str, set[str]] = {}
         self._depths: dict[Named, dict[str, int]] = {}
         self._words: dict[str, tuple[str, ...]] = {}
+        self._whole: dict[str, set[str]] = {}
         for one in self.subjects:
             self._add(one)
 
@@ -141,6 +142,11 @@ class Known:
     def named(self) -> bool:
         """Whether any of them has a precise name."""
         return bool(self._owners) or (self._more is not None and self._more.named)
+
+    def exactly(self, said: str) -> set[str]:
+        """The subjects whose whole name or key a text is, whatever else could be read in it."""
+        more = self._more.exactly(said) if self._more else set[str]()
+        return self._whole.get(said, set[str]()) | more
 
     def depths(self, said: Named) -> Mapping[str, int]:
         """The subjects that hold a precise name, and how closely."""
@@ -182,6 +188,8 @@ class Known:
 
     def _add(self, one: Subject) -> None:
         subject = one.reading.subject
+        for whole in filter(None, (subject, one.reading.key)):
+            self._whole.setdefault(whole, set()).add(subject)
         for word in one.bare:
             self._bare.setdefault(word, set()).add(subject)
         if one.directory:
