@@ -137,9 +137,10 @@ def test_a_machine_that_has_no_thread_left_has_the_task_done_by_the_pool_s_own(
     def no_thread(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", no_thread)
-    place.send("other", "report")
-    wait_until("it runs", lambda: "report" in place.begun)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        place.send("other", "report")
+        wait_until("it runs", lambda: "report" in place.begun)
     place.end("report")
     wait_until("it ended", all_ended(place, "report"))
     assert place.pool.info["under-way"] == 0
