@@ -88,8 +88,8 @@ def contradicts(
     mine = list({one.mark: one for one in map(Subject, (own, *also))}.values())
     if _bare(said) in (own.subject, own.key):
         return ""
-    if other := known.exactly(_bare(said)) - {one.reading.subject for one in mine}:
-        return min(other)
+    if known.exactly(_bare(said)) - {one.reading.subject for one in mine}:
+        return _bare(said)
     if not known.named and not any(one.names for one in mine):
         return ""
     names = tuple(dict.fromkeys(precise(said)))
