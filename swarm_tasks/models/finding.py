@@ -45,8 +45,9 @@ class Verdict(StrEnum):
     """What became of a claim when it was checked.
 
     verified: measured again on the host, and it holds. refuted: measured again otherwise, and
-    nothing that can be trusted says that it ever held. stale: it held when taken and has changed since. unverifiable: nothing could measure
-    it again. unsupported: the evidence it names does not say it.
+    nothing that can be trusted says that it ever held. stale: it held when taken and has changed
+    since. unverifiable: nothing could measure it again. unsupported: the evidence it names does
+    not say it.
     """
 
     VERIFIED = "verified"

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 BATCH = 500
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.1
 """The least time between two writes. The first of a quiet time goes out at once; in a rush what
 comes meanwhile is written together, which costs a store and a worker a fraction."""
 
@@ -35,32 +35,31 @@ class Batches(Generic[T]):
         self._write = write
         self._urgent = urgent
         self._queue: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._drain, name=name, daemon=True)
         self._thread.start()
 
     def put(self, item: T) -> None:
         """Hand over one item; returns at once."""
         self._queue.put(item)
+        if self._urgent(item):
+            self._hurry.set()
 
     def close(self, timeout_seconds: float = 2.0) -> None:
         """Write what is left and end."""
         self._queue.put(None)
+        self._hurry.set()
         self._thread.join(timeout_seconds)
 
     def _drain(self) -> None:
         written, ended = 0.0, False
         while not ended and (item := self._queue.get()) is not None:
+            # Not woken by each item: that costs more than to write it.
+            self._hurry.wait(max(written + PAUSE_SECONDS - time.monotonic(), 0.0))
+            self._hurry.clear()
             batch = [item]
-            due = written + PAUSE_SECONDS
-            while len(batch) < BATCH:
-                hurry = self._urgent(batch[-1])
-                try:
-                    left = 0.0 if hurry else due - time.monotonic()
-                    following = (
-                        self._queue.get(timeout=left) if left > 0 else self._queue.get(False)
-                    )
-                except queue.Empty:
-                    break
+            while len(batch) < BATCH and not self._queue.empty():
+                following = self._queue.get()
                 if following is None:
                     ended = True
                     break
