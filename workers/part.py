@@ -187,6 +187,7 @@ class _Part:
             return self._broke(error, ended)
         if done is None:
             return self._cut_off(ended)
+        self._parts.shelf.events.flush()
         try:
             closed = self._close(done.report, ended)
         except ValueError as error:

@@ -16,6 +16,10 @@ PAUSE_SECONDS = 0.1
 comes meanwhile is written together, which costs a store and a worker a fraction."""
 
 
+class Mark(threading.Event):
+    """Stands in the line of what is to be written, and is set once all before it is."""
+
+
 class Batches(Generic[T]):
     """Hands items over to `write` from a thread of its own, in order.
 
@@ -34,7 +38,7 @@ class Batches(Generic[T]):
     ) -> None:
         self._write = write
         self._urgent = urgent
-        self._queue: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[T | Mark | None] = queue.SimpleQueue()
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._drain, name=name, daemon=True)
         self._thread.start()
@@ -44,6 +48,13 @@ class Batches(Generic[T]):
         self._queue.put(item)
         if self._urgent(item):
             self._hurry.set()
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until all that was handed over is written; False if that takes too long."""
+        mark = Mark()
+        self._queue.put(mark)
+        self._hurry.set()
+        return mark.wait(timeout_seconds)
 
     def close(self, timeout_seconds: float = 2.0) -> None:
         """Write what is left and end."""
@@ -57,12 +68,16 @@ class Batches(Generic[T]):
             # Not woken by each item: that costs more than to write it.
             self._hurry.wait(max(written + PAUSE_SECONDS - time.monotonic(), 0.0))
             self._hurry.clear()
-            batch = [item]
-            while len(batch) < BATCH and not self._queue.empty():
+            came: list[T | Mark] = [item]
+            while len(came) < BATCH and not self._queue.empty():
                 following = self._queue.get()
                 if following is None:
                     ended = True
                     break
-                batch.append(following)
-            self._write(batch)
-            written = time.monotonic()
+                came.append(following)
+            if batch := [one for one in came if not isinstance(one, Mark)]:
+                self._write(batch)
+                written = time.monotonic()
+            for one in came:
+                if isinstance(one, Mark):
+                    one.set()

@@ -36,6 +36,11 @@ class EventWriter:
         """Hand over one event; returns at once."""
         self._batches.put((job, event))
 
+    def flush(self, timeout_seconds: float = 1.0) -> None:
+        """Have all that was handed over written before this returns, as far as there is time: what
+        comes behind the end of a job is told to nobody."""
+        self._batches.flush(timeout_seconds)
+
     def close(self, timeout_seconds: float = 2.0) -> None:
         """Write what is left and end."""
         self._batches.close(timeout_seconds)
