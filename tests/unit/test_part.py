@@ -70,7 +70,8 @@ def parts_of(ledger: AwayOnce) -> Parts:
     report = failed_report(TASK, StopReason.ERROR, "as it ended")
     ended.set_result(Investigated(report, {}, frozenset()))
     history = SimpleNamespace(raised=dict, add=nothing)
-    shelf = SimpleNamespace(ledger=ledger, history=history, events=SimpleNamespace(emit=nothing))
+    events = SimpleNamespace(emit=nothing, flush=nothing)
+    shelf = SimpleNamespace(ledger=ledger, history=history, events=events)
     return Parts(
         cast(Any, SimpleNamespace(host="alpha", policy=Policy())),
         "instance",
