@@ -21,6 +21,7 @@ from swarm_tasks.models.host import Beat, HostFacts
 from swarm_tasks.models.job import AuditRequest, HostTask
 from swarm_tasks.models.report import HostReport
 from swarm_tasks.routing import host_queue
+from swarm_tasks.store.leases import Refusal
 from swarm_tasks.store.presence import Presence
 from tests.support.fleets import TestFleet
 from tests.support.reports import full_volume
@@ -30,6 +31,7 @@ MODEL = "model-host"
 
 PRESENCE_SECONDS = 3600.0
 WAIT_SECONDS = 5.0
+LEASE_SECONDS = 60.0
 TROUBLED = "storage"
 """The specialist in whose part each host has one finding, so that findings are joined as well."""
 
@@ -110,8 +112,9 @@ class FakeHosts:
             self._backend.mark_as_done(request.id, result, request=request)
             return
         ledger = self._fleet.ledger
-        claim = ledger.claim(task.job, task.part, self._model.facts.instance)
-        if claim is None or not ledger.close_part(report, claim.attempt):
+        owner = self._model.facts.instance
+        lease = ledger.leases.take(task.job, task.part, owner, host, LEASE_SECONDS)
+        if isinstance(lease, Refusal) or not ledger.close_part(report, lease.attempt).ours:
             raise RuntimeError(f"{task.part} was taken by somebody else")
         self._backend.mark_as_done(request.id, task.part, request=request)
 

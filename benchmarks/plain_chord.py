@@ -20,7 +20,7 @@ from swarm_tasks.models.job import HostTask, Job, new_job_id
 from swarm_tasks.models.report import HostReport
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.commands import Commands
-from swarm_tasks.store.ledger import task_id
+from swarm_tasks.store.leases import task_id
 
 BODY = "bench.join"
 QUEUE = "bench"

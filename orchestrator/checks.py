@@ -20,8 +20,9 @@ from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.job import BrainChoice
 from swarm_tasks.models.report import HostReport
 from swarm_tasks.store import keys
-from swarm_tasks.store.ledger import JobRecord, Ledger
+from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
+from swarm_tasks.store.records import JobRecord
 
 CHECK_SECONDS = 10.0
 """The longest that a report waits for hosts to measure what others said of them."""

@@ -25,8 +25,9 @@ from swarm_tasks.models.job import BrainChoice
 from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
 from swarm_tasks.models.tally import Tally, by_source
 from swarm_tasks.store.acks import Acks
-from swarm_tasks.store.ledger import JobRecord, Ledger, PartRecord
+from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
+from swarm_tasks.store.records import JobRecord, PartRecord
 from swarm_tasks.store.trust import TrustRecord, increments
 
 CLOSING_SECONDS = 0.5

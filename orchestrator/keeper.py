@@ -11,10 +11,10 @@ from datetime import datetime
 import redis
 from celery import Celery
 
-from orchestrator import dispatch
 from orchestrator.checks import CHECK_SECONDS, QUICK_SECONDS, Checks
 from orchestrator.finish import DISTRUST_PERCENT, finish
 from orchestrator.prose import PROSE_SECONDS
+from swarm_tasks import sending
 from swarm_tasks.app import settings_of
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import UnknownName
@@ -24,8 +24,9 @@ from swarm_tasks.models.host import Beat
 from swarm_tasks.models.job import BrainChoice
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason, Usage
 from swarm_tasks.store.client import connect
-from swarm_tasks.store.ledger import JobRecord, Ledger, PartRecord, moment
+from swarm_tasks.store.ledger import Ledger, moment
 from swarm_tasks.store.presence import Presence
+from swarm_tasks.store.records import JobRecord, PartRecord
 
 TICK_SECONDS = 0.5
 SCAN_SECONDS = 2.0
@@ -152,8 +153,8 @@ class Keeper:
             if part.state == "closed":
                 continue
             report = verdict_on(record, part, beats.get(part.host), now, last_seen)
-            if report is not None and self._ledger.close_part(self._billed(report), None):
-                dispatch.tell_chord(self._app, job.id, part.part)
+            if report is not None and self._ledger.close_part(self._billed(report), None).ours:
+                sending.tell_chord(self._app, job.id, part.part)
         # A silent host whose parts are all closed is no reason to look again.
         still_open = {part.host for part in parts if part.state != "closed"}
         self._done[job.id] = frozenset(job.hosts) - still_open

@@ -17,6 +17,7 @@ from orchestrator.keeper import Keeper, dark_report
 from orchestrator.plan import host_tasks, select_hosts, select_specialists
 from orchestrator.planner import make_plan
 from orchestrator.scope import Scope
+from swarm_tasks import sending
 from swarm_tasks.app import close_app, make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import JobError, UsageError
@@ -38,8 +39,9 @@ from swarm_tasks.store import keys
 from swarm_tasks.store.acks import Acks
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.events import read_events
-from swarm_tasks.store.ledger import JobRecord, JobSummary, Ledger
+from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
+from swarm_tasks.store.records import JobRecord, JobSummary
 from swarm_tasks.store.trust import TrustRecord
 
 PATIENCE_SECONDS = 1.0
@@ -169,11 +171,13 @@ class Fleet:
         """Send out what can be done, and close the parts of hosts that give no sign of life."""
         alive = self.presence.beats(job.hosts)
         last_seen = self.presence.last_seen(job.hosts)
+        there = [task for task in tasks if not task.host or task.host in alive]
+        sending.send_job(self.app, job.id, there, len(tasks))
         for task in tasks:
-            if task.host not in alive:
+            if task.host and task.host not in alive:
                 report = dark_report(job.id, task.part, task.host, task.specialist.name, last_seen)
-                self.ledger.close_part(report, None)
-        dispatch.send_job(self.app, job.id, [task for task in tasks if task.host in alive])
+                if self.ledger.close_part(report, None).ours:
+                    sending.tell_chord(self.app, job.id, task.part)
 
     def audit_once(self, request: AuditRequest) -> Job | None:
         """`audit` for a schedule: None where another beat asked for the same just now."""

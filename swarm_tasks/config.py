@@ -74,6 +74,14 @@ class Settings(BaseSettings):
         budget_usd: What a job's model calls may cost where the asker sets nothing.
         max_tokens: Tokens that a job's model calls may take where the asker sets nothing.
         prices: Dollars by model name, where the endpoint does not tell what a call cost.
+        grace_seconds: How long a worker that is told to stop lets its agents go on; what is not
+            done by then is put back.
+        host_queue_limit: Parts that may wait for one host; more are refused as busy.
+        fleet_queue_limit: Parts that may wait in the whole fleet.
+        busy_load_per_cpu: Above this load average for each CPU, a host takes fewer agents at a
+            time and its tools go on alone.
+        busy_memory_percent: The same for its memory in use.
+        tool_niceness: By how much tools give way to what else the host does; see nice(1).
         distrust_percent: A model is doubted if more than this share of its checked claims was wrong
             of late; 100 doubts nobody.
     """
@@ -103,6 +111,12 @@ class Settings(BaseSettings):
     tool_modules: tuple[str, ...] = ()
     flower_port: int = Field(default=5555, ge=1, le=65_535)
     flower_address: str = "127.0.0.1"
+    grace_seconds: float = Field(default=10.0, ge=0, le=3600)
+    host_queue_limit: int = Field(default=500, ge=1)
+    fleet_queue_limit: int = Field(default=50_000, ge=1)
+    busy_load_per_cpu: float = Field(default=2.0, gt=0)
+    busy_memory_percent: float = Field(default=92.0, gt=0, le=100)
+    tool_niceness: int = Field(default=10, ge=0, le=19)
     role: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9_-]{0,40})?$")
 
     router_url: tuple[str, ...] = ()

@@ -23,6 +23,10 @@ TOOL = "swarm.tool"
 CHECK = "swarm.check"
 """One `ClaimCheck` as its only argument, to `host.<name>`. `ClaimsChecked` goes to the store."""
 
+OUTSIDE = "swarm.outside"
+"""One `OutsideLook` as its only argument, to `host.<name>` of a peer of the host that is looked
+at. `OutsideView` goes to the store."""
+
 CANCEL_COMMAND = "hostswarm_cancel"
 """The remote-control command that stops a job's running agents. Argument: `job`."""
 
@@ -58,6 +62,22 @@ class ClaimCheck(Frozen):
     job: str
     host: HostName
     claims: tuple[Claim, ...] = Field(max_length=MOST_CHECKS)
+    expires_at: float
+
+
+class OutsideLook(Frozen):
+    """A host that is dark, to be looked at from outside by one of its peers.
+
+    Args:
+        call: Names the look, for logs.
+        host: The peer.
+        dark: The host that gives no sign of life.
+        expires_at: Unix time on the store's clock after which nobody waits any more.
+    """
+
+    call: str
+    host: HostName
+    dark: HostName
     expires_at: float
 
 

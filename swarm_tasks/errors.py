@@ -8,6 +8,7 @@ HostswarmError                  anything this project raises on purpose
 ├── StoreError                  the store cannot be used              (exit 1)
 │   └── StoreBusy               another process has the embedded store
 ├── JobError                    a job that could not end with a report (exit 1)
+│   └── Busy                    as many parts wait as may: ask again later
 ├── OutputError                 a report that could not be written    (exit 1)
 ├── ModelError                  a model could not be asked; agents go on by the rules
 │   ├── ModelUnreachable        it is down, slow or out of quota
@@ -70,6 +71,18 @@ class StoreBusy(StoreError):
 
 class JobError(HostswarmError):
     """A job could not be brought to a report."""
+
+
+class Busy(JobError):
+    """As many parts wait as may. Nothing was asked; the same request may be sent again.
+
+    Args:
+        retry_after_seconds: When there is most likely room again.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message, f"ask again in {retry_after_seconds:.0f} s")
+        self.retry_after_seconds = retry_after_seconds
 
 
 class OutputError(HostswarmError):

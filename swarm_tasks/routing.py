@@ -1,4 +1,8 @@
-"""Which queue a piece of work goes to. Pure."""
+"""Which queue a piece of work goes to. Pure.
+
+A queue has lanes, as kombu's priorities have them: a worker takes from the first that is not empty,
+and now and then from the others first, so that none of them starves.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,23 @@ SHARED = "swarm"
 CONTROL = "control"
 """Work of the orchestrator."""
 
+PARTS_IN_FRONT = 8
+"""Parts of one job that go before the bulk of any other job in the same queue."""
+
 
 def host_queue(host: str) -> str:
-    """The queue that only this host's worker consumes."""
+    """The queue that only this host's worker consumes: its parts."""
     return f"host.{host}"
+
+
+def errand_queue(host: str) -> str:
+    """The queue of what somebody waits for on this host: one tool, claims to measure."""
+    return f"host.{host}.errands"
+
+
+def part_queue(host: str) -> str:
+    """Where a part waits: its host's queue, or the shared one where any host may do it."""
+    return host_queue(host) if host else SHARED
 
 
 def worker_node(host: str) -> str:
@@ -21,4 +38,14 @@ def worker_node(host: str) -> str:
 
 def worker_queues(host: str) -> tuple[str, ...]:
     """What a host's worker consumes."""
-    return (host_queue(host), SHARED)
+    return (errand_queue(host), host_queue(host), SHARED)
+
+
+def lane_of(place: int, *, periodic: bool) -> int:
+    """The lane of a part.
+
+    Args:
+        place: How many parts of the same job go to the same queue before it.
+        periodic: Whether a schedule asked for the job, and no person waits.
+    """
+    return (place >= PARTS_IN_FRONT) + 2 * periodic

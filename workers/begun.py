@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
 from celery import Task
+from celery.exceptions import Ignore
 
 from swarm_tasks.errors import HostswarmError
 
@@ -50,6 +51,18 @@ class Begun(Generic[T]):
 def at_hand(answer: T) -> Begun[T]:
     """Work that needs no waiting: its answer is there."""
     return Begun(lambda: answer)
+
+
+def dropped() -> Begun[Any]:
+    """Work that is another's: its message is done with, and counts for nothing.
+
+    Only where somebody else is sure to close the part: Celery's chord waits for it.
+    """
+
+    def finish() -> Any:
+        raise Ignore
+
+    return Begun(finish)
 
 
 def failed(error: BaseException) -> Begun[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -12,6 +13,9 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 import redis
+from celery.exceptions import Ignore
+from celery.worker import state
+from kombu.exceptions import OperationalError
 from pydantic import ValidationError
 
 from swarm_tasks.config import Settings
@@ -22,8 +26,9 @@ from swarm_tasks.models.job import JOB_ID_PATTERN, HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason
 from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
-from swarm_tasks.store.ledger import Claim, Ledger
-from workers.begun import Begun, at_hand
+from swarm_tasks.store.leases import Held, Lease, Refusal
+from swarm_tasks.store.ledger import Closing, Ledger
+from workers.begun import Begun, at_hand, dropped
 from workers.history import keep
 from workers.investigate import Attempt, Investigated, Investigator, failed_report
 from workers.rules.judge import Raised
@@ -36,6 +41,10 @@ MARGIN_SECONDS = 1.0
 
 PATIENCE_SECONDS = 60.0
 """How long a part that is done waits for a store that is away."""
+
+COUNTED = {Refusal.CLOSED, Refusal.FORGOTTEN}
+"""Of parts that are not to be run, those whose message still counts for the chord: whoever closed
+one may have died before the chord heard of it. Counting twice does no harm."""
 
 T = TypeVar("T")
 
@@ -62,11 +71,12 @@ class Parts:
 
     Args:
         settings: The host's.
-        instance: This life of its worker, which owns what it claims.
+        instance: This life of its worker, which owns the leases that it takes.
         shelf: Where parts leave what they come to.
         runtime: Where agents live.
         investigator: What they do.
         thinker: Whether they ask a model.
+        send: Sends a part that this worker gives back, so that it is begun again.
     """
 
     def __init__(
@@ -77,6 +87,7 @@ class Parts:
         runtime: Runtime,
         investigator: Investigator,
         thinker: Thinker,
+        send: Callable[[HostTask], None],
     ) -> None:
         self.settings = settings
         self.instance = instance
@@ -84,7 +95,41 @@ class Parts:
         self.runtime = runtime
         self.investigator = investigator
         self.thinker = thinker
+        self.send = send
         self.leaving = False
+        self._held: dict[Held, _Part] = {}
+        self._lock = threading.Lock()
+
+    def renew(self) -> None:
+        """Renew the leases of all that is under way here, and end what is another's by now.
+
+        Raises:
+            redis.RedisError: The store is away. Agents go on: nobody else can begin their parts.
+        """
+        with self._lock:
+            held = dict(self._held)
+        renewed = self.shelf.ledger.leases.renew(
+            tuple(held), self.instance, self.settings.presence_ttl_seconds
+        )
+        for one, still in renewed.items():
+            # A part that has just closed itself is no longer to be renewed, and is not lost.
+            if not still and self.holds(one):
+                held[one].lose()
+
+    def holds(self, held: Held) -> bool:
+        """Whether this part is under way here."""
+        with self._lock:
+            return held in self._held
+
+    def hold(self, held: Held, part: _Part) -> None:
+        """Have a part's lease renewed from now on."""
+        with self._lock:
+            self._held[held] = part
+
+    def release(self, held: Held) -> None:
+        """Have it renewed no more."""
+        with self._lock:
+            self._held.pop(held, None)
 
     def begin(self, payload: Mapping[str, Any]) -> Begun[str]:
         """Begin one part. Its answer is its name, which is all that travels back through Celery.
@@ -99,16 +144,24 @@ class Parts:
             task = HostTask.model_validate(payload)
         except ValidationError as error:
             return at_hand(self._refuse(payload, error, arrived))
-        if task.host != self.settings.host:
-            reason = f"was sent to {self.settings.host} by mistake"
-            self._close(failed_report(task, StopReason.ERROR, reason), None, arrived)
-            return at_hand(task.part)
-        claim = patiently(
-            lambda: self.shelf.ledger.claim(task.job, task.part, self.instance), arrived
+        host = self.settings.host
+        if task.host not in ("", host):
+            reason = f"was sent to {host} by mistake"
+            return self._answered(failed_report(task, StopReason.ERROR, reason), arrived)
+        lease = patiently(
+            lambda: self.shelf.ledger.leases.take(
+                task.job, task.part, self.instance, host, self.settings.presence_ttl_seconds
+            ),
+            arrived,
         )
-        if claim is None:
-            return at_hand(task.part)
-        return _Part(self, task, claim).begin(arrived)
+        if isinstance(lease, Refusal):
+            return at_hand(task.part) if lease in COUNTED else dropped()
+        return _Part(self, task, lease).begin(arrived)
+
+    def _answered(self, report: HostReport, since: float) -> Begun[str]:
+        """Close a part that is not begun."""
+        self._close(report, None, since)
+        return at_hand(report.part)
 
     def _refuse(self, payload: object, error: ValidationError, arrived: float) -> str:
         """Close a part whose task cannot be read, as far as it says which part it is."""
@@ -135,102 +188,169 @@ class Parts:
             self._close(report, None, arrived)
         return part
 
-    def _close(self, report: HostReport, attempt: int | None, since: float) -> bool:
+    def _close(self, report: HostReport, attempt: int | None, since: float) -> Closing:
         return patiently(lambda: self.shelf.ledger.close_part(report, attempt), since)
 
 
 class _Part:
     """One attempt at one part, once it is claimed."""
 
-    def __init__(self, parts: Parts, task: HostTask, claim: Claim) -> None:
+    def __init__(self, parts: Parts, task: HostTask, lease: Lease) -> None:
+        host = parts.settings.host
         policy = task.policy.under(parts.settings.policy)
         self._parts = parts
-        self._task = task.model_copy(update={"policy": policy})
-        self._claim = claim
+        self._sent = task
+        self._task = task.model_copy(update={"policy": policy, "host": host})
+        self._lease = lease
+        self._held = Held(task.job, task.part, lease.attempt)
         self._stood: Raised = {}
+        self._future: Future[Any] | None = None
         self._terminated = False
+        self._lost = False
         self._ended = 0.0
 
     def begin(self, arrived: float) -> Begun[str]:
         """Let an agent work on it."""
         task = self._task
+        self._parts.hold(self._held, self)
         self._say(EventKind.PART_STARTED)
-        seconds = task.deadline_at - self._claim.now - MARGIN_SECONDS
+        seconds = self._lease.deadline_at - self._lease.now - MARGIN_SECONDS
         if seconds <= 0:
-            return at_hand(self._fail("began too late to finish by the deadline", arrived))
+            return self._at_once("began too late to finish by the deadline", arrived)
         shelf, parts = self._parts.shelf, self._parts
         try:
             self._stood = patiently(shelf.history.raised, arrived)
             attempt = patiently(self._attempt, arrived)
             work = parts.investigator.investigate(task, seconds, self._stood, attempt)
-            future = parts.runtime.start(task.job, work)
+            future = self._future = parts.runtime.start(task.job, work)
         except Exception as error:  # noqa: BLE001 - a part never raises: whatever broke is told
-            return at_hand(self._broke(error, arrived))
+            self._log(error)
+            return self._at_once(f"{type(error).__name__}: {error}", arrived)
         future.add_done_callback(self._note_end)
+        if self._lost:  # while it was begun
+            self._end(future)
         return Begun(partial(self._finish, future), future, partial(self._terminate, future))
+
+    def lose(self) -> None:
+        """Work on it no more: it is another's."""
+        self._lost = True
+        if self._future is not None:
+            self._end(self._future)
 
     def _note_end(self, _: Future[Any]) -> None:
         self._ended = time.monotonic()
 
     def _terminate(self, future: Future[Any]) -> None:
         self._terminated = True
+        self._end(future)
+
+    def _end(self, future: Future[Any]) -> None:
         self._parts.runtime.end(self._task.job, future)
 
     def _finish(self, future: Future[Investigated | None]) -> str:
-        """Close the part. It is as patient from its agent's end as if a thread had waited there:
-        behind others that the store keeps waiting, it still has a try of its own."""
+        """Close the part, or give it back; its name is the task's answer.
+
+        It is as patient from its agent's end as if a thread had waited there: behind others that
+        the store keeps waiting, it still has a try of its own.
+
+        Raises:
+            Ignore: It is another's to close.
+        """
         # Whoever waits for the future may be here before the future calls `_note_end`.
         ended = self._ended or time.monotonic()
         try:
+            return self._close_as(future, ended)
+        finally:
+            self._parts.release(self._held)
+
+    def _close_as(self, future: Future[Investigated | None], ended: float) -> str:
+        try:
             done = future.result()
         except Exception as error:  # noqa: BLE001 - a part never raises: whatever broke is told
-            return self._broke(error, ended)
+            self._log(error)
+            return self._fail(f"{type(error).__name__}: {error}", ended)
         if done is None:
             return self._cut_off(ended)
         self._parts.shelf.events.flush()
         try:
-            closed = self._close(done.report, ended)
+            closing = self._close(done.report, ended)
         except ValueError as error:
             logger("worker").exception("the report of %s cannot be written", self._task.part)
             return self._fail(f"its report cannot be written: {error}", ended)
+        if closing.ours:
+            self._remember(done, ended)
+        return self._counted(closing)
+
+    def _remember(self, done: Investigated, ended: float) -> None:
+        history = self._parts.shelf.history
         # Only what stood raised can be cleared: a host that is well has nothing to write.
         cleared = done.cleared & self._stood.keys()
-        if closed and (done.raised or cleared):
-            history = self._parts.shelf.history
+        if done.raised or cleared:
             patiently(lambda: history.remember(done.raised, cleared), ended)
-        if closed:
-            keep(self._parts.shelf.history, done.report.measured)
-        return self._task.part
+        keep(history, done.report.measured)
 
     def _cut_off(self, ended: float) -> str:
-        """Close a part whose agent was told to end."""
-        if self._parts.leaving:
-            return self._fail("its worker was stopped", ended, StopReason.LOST)
+        """Close a part whose agent was told to end, or give it back."""
+        if self._lost:
+            raise Ignore
+        # On a cold stop Celery ends its tasks before it tells anybody that it stops.
+        if self._parts.leaving or state.should_terminate not in (None, False):
+            return self._give_back(ended)
         if self._terminated:
-            # On a cold stop Celery ends its tasks before it tells anybody that it stops.
-            reason = "its worker was stopped, or its task revoked"
-            return self._fail(reason, ended, StopReason.LOST)
+            return self._fail("its task was revoked", ended, StopReason.LOST)
         return self._fail("was cancelled", ended, StopReason.CANCELLED)
 
-    def _broke(self, error: Exception, since: float) -> str:
-        task = self._task
-        logger("worker").error("part %s of job %s broke", task.part, task.job, exc_info=error)
-        return self._fail(f"{type(error).__name__}: {error}", since)
+    def _give_back(self, ended: float) -> str:
+        """Let another life of this worker go on with it, or another host where any may.
+
+        Raises:
+            Ignore: Always: whoever takes it up closes it.
+        """
+        task, leases = self._task, self._parts.shelf.ledger.leases
+        attempt, why = self._lease.attempt, "its worker was stopped"
+        if patiently(lambda: leases.put_back(task.job, task.part, attempt, why, task.host), ended):
+            try:
+                self._parts.send(self._sent)
+            except (OSError, OperationalError) as error:
+                # It stands as waiting in the ledger: the fleet's watch sends it.
+                logger("worker").warning("%s was not sent on: %s", task.part, error)
+        raise Ignore
+
+    def _at_once(self, reason: str, since: float) -> Begun[str]:
+        """Close it without an agent."""
+        try:
+            closing = self._close(failed_report(self._task, StopReason.ERROR, reason), since)
+        finally:
+            self._parts.release(self._held)
+        return dropped() if closing is Closing.TAKEN else at_hand(self._task.part)
 
     def _fail(self, reason: str, since: float, stop: StopReason = StopReason.ERROR) -> str:
-        self._close(failed_report(self._task, stop, reason), since)
+        return self._counted(self._close(failed_report(self._task, stop, reason), since))
+
+    def _counted(self, closing: Closing) -> str:
+        """The part's name, which counts for the chord.
+
+        Raises:
+            Ignore: Another attempt runs it, and will be counted.
+        """
+        if closing is Closing.TAKEN:
+            raise Ignore
         return self._task.part
 
-    def _close(self, report: HostReport, since: float) -> bool:
+    def _log(self, error: Exception) -> None:
+        task = self._task
+        logger("worker").error("part %s of job %s broke", task.part, task.job, exc_info=error)
+
+    def _close(self, report: HostReport, since: float) -> Closing:
         ledger = self._parts.shelf.ledger
-        return patiently(lambda: ledger.close_part(report, self._claim.attempt), since)
+        return patiently(lambda: ledger.close_part(report, self._lease.attempt), since)
 
     def _attempt(self) -> Attempt:
         """What this attempt begins with; the rules need nothing of it.
 
         Only steps towards a model's answer are kept: a sweep takes a second, and is better fresh.
         """
-        task, number, shelf = self._task, self._claim.attempt, self._parts.shelf
+        task, number, shelf = self._task, self._lease.attempt, self._parts.shelf
         if not self._parts.thinker.wanted(task):
             return Attempt(number=number)
         steps = shelf.ledger.steps.load(task.job, task.part) if number > 1 else ()

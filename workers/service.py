@@ -17,6 +17,8 @@ from swarm_tasks.contracts import ClaimCheck, RemoteCall
 from swarm_tasks.log import logger
 from swarm_tasks.models.base import Frozen
 from swarm_tasks.models.evidence import ToolCall
+from swarm_tasks.models.job import HostTask
+from swarm_tasks.sending import send_part
 from swarm_tasks.store import keys
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.commands import Commands
@@ -60,12 +62,16 @@ class HostService:
 
     Args:
         settings: This host's settings.
+        send: Sends a part that this worker gives back.
         begin_no_more: Keeps the worker from beginning what waits, once it is told to stop: the
             places of agents that end are not for others.
     """
 
     def __init__(
-        self, settings: Settings, begin_no_more: Callable[[], None] = lambda: None
+        self,
+        settings: Settings,
+        send: Callable[[HostTask], None],
+        begin_no_more: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self._begin_no_more = begin_no_more
@@ -98,6 +104,7 @@ class HostService:
             self._runtime,
             self._investigator,
             self._thinker,
+            send,
         )
         self._heart = Heartbeat(
             beat=self._beat,
@@ -183,6 +190,7 @@ class HostService:
         return Begun(finish, future, lambda: self._runtime.end(group, future))
 
     def _beat(self) -> None:
+        self._parts.renew()
         self.presence.beat(beat_now(self.facts, self._runtime.busy, self.settings.agents))
         # The command to cancel may have been missed; the ledger's word is not.
         jobs = [group for group in self._runtime.groups if not group.startswith(TOOL_GROUP)]
@@ -234,7 +242,9 @@ def settle_memory() -> None:
 
 def make_service(app: Celery, settings: Settings | None = None) -> HostService:
     """The service of this process, tied to its app so that the tasks find it."""
-    service = HostService(settings or settings_of(app), partial(begin_no_more, app))
+    service = HostService(
+        settings or settings_of(app), partial(send_part, app), partial(begin_no_more, app)
+    )
     cast(Any, app).steps["consumer"].add(RoomBeside)
     cast(Any, app).hostswarm_host = service
     return service

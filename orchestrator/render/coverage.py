@@ -30,6 +30,8 @@ STOPS = {
     StopReason.ERROR: "ended in an error",
     StopReason.DARK: "never began: the host is dark",
     StopReason.LOST: "was lost with its worker",
+    StopReason.DRAINED: "never began: the host is drained",
+    StopReason.REFUSED: "was refused: the host runs another version",
 }
 """Why a part ended before it had looked at everything."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from swarm_tasks.models.host import HostView
-    from swarm_tasks.store.ledger import JobSummary
+    from swarm_tasks.store.records import JobSummary
 
 JobArgument = Annotated[str, typer.Argument(help="The job's id, as `hostswarm jobs` shows it.")]
 

@@ -15,6 +15,9 @@ NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,40}$"
 HostName = Annotated[str, Field(pattern=HOST_PATTERN)]
 """A host's name: also its queue's and its keys', so it is short and plain."""
 
+HostOrAny = Annotated[str, Field(pattern=f"^$|{HOST_PATTERN}")]
+"""A host's name, or nothing for whichever host takes it."""
+
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """The name of a specialist or a tool."""
 

@@ -12,6 +12,7 @@ class EventKind(StrEnum):
 
     JOB_OPENED = "job_opened"
     PART_STARTED = "part_started"
+    PART_PUT_BACK = "part_put_back"
     TOOL_STARTED = "tool_started"
     TOOL_ENDED = "tool_ended"
     PART_CLOSED = "part_closed"
@@ -23,7 +24,7 @@ class Event(Frozen):
 
     Args:
         part: Empty for what concerns the whole job.
-        status: A part's, tool call's or job's outcome, where the event tells one.
+        status: A part's, tool call's or job's outcome, or why a part was put back.
         total: For `job_opened`: how many parts there are.
     """
 

@@ -55,7 +55,8 @@ class Beat(Frozen):
     Args:
         load1: The load average over one minute.
         agents: How many agents run on the host now.
-        capacity: How many may.
+        capacity: How many may, as busy as it is.
+        draining: Whether it takes no more parts.
     """
 
     host: HostName
@@ -64,6 +65,7 @@ class Beat(Frozen):
     load1: float
     agents: int
     capacity: int
+    draining: bool = False
 
 
 class HostView(Frozen):

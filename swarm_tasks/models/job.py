@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from swarm_tasks.models.base import Frozen, HostName, Moment, Name
+from swarm_tasks.models.base import Frozen, HostName, HostOrAny, Moment, Name
 from swarm_tasks.models.charge import Allowance, Tier
 from swarm_tasks.models.policy import Policy, SweepCall
 
@@ -102,7 +102,8 @@ class Job(Frozen):
     """One question to some hosts.
 
     Args:
-        hosts: Every host that was asked, sorted; each will be accounted for.
+        hosts: Every host that was asked, sorted; each will be accounted for. None for a job whose
+            parts any host may take.
         specialists: Names, in the order of the report.
         deadline_seconds: From `created`; what is not closed by then is reported as it stands.
         plan: How it was broken into parts; None for a job of an older version.
@@ -110,7 +111,7 @@ class Job(Frozen):
 
     id: str = Field(pattern=JOB_ID_PATTERN)
     question: str = Field(default="", max_length=QUESTION_LIMIT)
-    hosts: tuple[HostName, ...] = Field(min_length=1)
+    hosts: tuple[HostName, ...] = ()
     specialists: tuple[Name, ...] = Field(min_length=1)
     brain: BrainChoice = BrainChoice.AUTO
     created: Moment
@@ -120,11 +121,22 @@ class Job(Frozen):
     plan: Plan | None = None
 
 
+PART_FORMAT = 1
+"""What a worker must understand to do a part. It grows when an older worker would do it wrong."""
+
+LANES = 4
+"""Lines in one queue, the first of them before the others. See `swarm_tasks.routing`."""
+
+
 class HostTask(Frozen):
     """One part of a job: one specialist on one host. All that the host needs to know.
 
     Args:
         part: Unique in the job; also the name under which the ledger keeps it.
+        host: Where it is to be done; empty for whichever host takes it.
+        format: What must be understood to do it: `PART_FORMAT` of the version that made it.
+        version: The version of hostswarm that made it.
+        lane: Which line of its queue it waits in; 0 goes first.
         deadline_at: Unix time in seconds on the store's clock, which all share.
         allowance: What all model calls of the whole job may cost.
         images: How many images the job carries; the store has them once for all parts.
@@ -133,8 +145,11 @@ class HostTask(Frozen):
 
     job: str = Field(pattern=JOB_ID_PATTERN)
     part: str
-    host: HostName
+    host: HostOrAny
     specialist: Specialist
+    format: int = Field(default=1, ge=1)
+    version: str = ""
+    lane: int = Field(default=0, ge=0, lt=LANES)
     question: str = Field(default="", max_length=QUESTION_LIMIT)
     brain: BrainChoice = BrainChoice.RULES
     policy: Policy = Policy()

@@ -56,6 +56,8 @@ class StopReason(StrEnum):
     ERROR = "error"
     DARK = "dark"
     LOST = "lost"
+    DRAINED = "drained"
+    REFUSED = "refused"
 
 
 class Usage(Frozen):

@@ -38,6 +38,17 @@ SPENT = Key("spent:{job}", "hash", "result", "what all model calls of a job have
 CHARGES = Key("charges:{job}", "list", "result", "what planning and joining a job took of a model")
 IMAGES = Key("images:{job}", "list", "result", "the images that belong to a job's question")
 EVENTS = Key("events:{job}", "stream", "result", "what happens in a job, as it happens")
+WAITING = Key(
+    "waiting", "zset", "for ever", "parts that wait to be begun; each leaves when it is, or closes"
+)
+LEASES = Key(
+    "leases", "zset", "for ever", "parts under way by when their lease ends; each leaves as it does"
+)
+WATCH = Key("watch", "string", "presence", "who looks after the parts of the whole fleet now")
+ASKED = Key("asked:{request}", "string", "result", "the job that came of a producer's message")
+MACHINES = Key("machines", "hash", "for ever", "which machine a name is bound to; gone with it")
+DRAINED = Key("drained", "hash", "for ever", "hosts that take no parts; each leaves by command")
+OUTSIDE = Key("outside:{host}", "string", "sweep", "what a peer sees of a host that is dark")
 ANSWER = Key("answer:{call}", "list", "result", "the answer to one tool called from afar")
 SLOT = Key("slot:{schedule}", "string", "result", "a scheduled audit was asked for just now")
 BEAT = Key("beat:{host}", "string", "presence", "a worker's sign of life")
@@ -73,7 +84,7 @@ ALL = (
         RAISED,
         SAMPLES,
     ),
-    *(TRUST, ACKS),
+    *(TRUST, ACKS, WAITING, LEASES, WATCH, ASKED, MACHINES, DRAINED, OUTSIDE),
     *(JOBS, OPEN, HOSTS, UNACKED, UNACKED_INDEX, UNACKED_MUTEX),
 )
 

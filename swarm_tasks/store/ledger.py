@@ -7,77 +7,56 @@ is closed and a report stands. Queues carry work; only the ledger says what is d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from enum import IntEnum
+
+from pydantic import ValidationError
 
 from swarm_tasks.errors import JobError, UnknownName
 from swarm_tasks.log import logger
-from swarm_tasks.models.base import Frozen, Moment, now_utc
+from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.charge import Charge
 from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.job import HostTask, Job
-from swarm_tasks.models.report import HostReport, JobStatus, Report
-from swarm_tasks.store import keys, scripts
+from swarm_tasks.models.report import HostReport, Report
+from swarm_tasks.store import keys, lease_scripts, scripts
 from swarm_tasks.store.bill import Bill, Spent
 from swarm_tasks.store.commands import Commands, Pipeline
 from swarm_tasks.store.events import STREAM_LENGTH, add_event
+from swarm_tasks.store.leases import LOOK_SECONDS, Leases, task_id
+from swarm_tasks.store.records import (
+    PART_FIELDS,
+    JobRecord,
+    JobSummary,
+    PartRecord,
+    part_of,
+    summary_of,
+)
 from swarm_tasks.store.steps import Steps
 from swarm_tasks.store.trust import Increments, increments
 
+
+class Closing(IntEnum):
+    """What came of closing a part, as the script says it."""
+
+    CLOSED = 1
+    BEFORE = 2
+    """The same attempt had closed it, and the answer was lost."""
+
+    ANOTHER = 0
+    """Another closed it first."""
+
+    TAKEN = -1
+    """Another attempt runs it now, or the part is gone."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether the part stands closed with the report that was given."""
+        return self > 0
+
+
 LIFE_AFTER_DEADLINE_SECONDS = 3600
 """A job is kept at least this long past its deadline, however short results are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to run a part: only this attempt may close it.
-
-    Args:
-        now: Unix time on the store's clock when it was given.
-    """
-
-    attempt: int
-    now: float
-
-
-class JobRecord(Frozen):
-    """A job as the ledger has it."""
-
-    job: Job
-    state: Literal["open", "closed"]
-    total: int
-    closed: int
-    deadline_at: float
-    cancelled_at: float | None = None
-    status: JobStatus | None = None
-
-
-class PartRecord(Frozen):
-    """A part as the ledger has it, without its report."""
-
-    part: str
-    host: str
-    specialist: str
-    state: Literal["sent", "running", "closed"]
-    attempt: int
-    owner: str
-    task_id: str
-
-
-class JobSummary(Frozen):
-    """A job in a list."""
-
-    id: str
-    question: str
-    created: Moment
-    hosts: int
-    specialists: int
-    state: Literal["open", "closed"]
-    status: JobStatus | None
-    total: int
-    closed: int
-    asked_by: str
 
 
 class Ledger:
@@ -91,8 +70,9 @@ class Ledger:
     def __init__(self, client: Commands, ttl_seconds: int) -> None:
         self.client = client
         self._ttl = ttl_seconds
-        self._claim = client.register_script(scripts.CLAIM)
-        self._close_part = client.register_script(scripts.CLOSE_PART)
+        self._close_part = client.register_script(lease_scripts.CLOSE_PART)
+        self._recount = client.register_script(lease_scripts.RECOUNT)
+        self.leases = Leases(client)
         self._bill = Bill(client)
         self.steps = Steps(client)
         self._close_job = client.register_script(scripts.CLOSE_JOB)
@@ -132,6 +112,10 @@ class Ledger:
         pipe.expire(key, life)
         for task in tasks:
             self._open_part(pipe, job.id, task, life)
+        if tasks:
+            look_at = self.now() + LOOK_SECONDS
+            waiting = {task_id(job.id, task.part): look_at for task in tasks}
+            pipe.zadd(keys.WAITING.at(), waiting)
         if images:
             pipe.rpush(keys.IMAGES.at(job=job.id), *images)
             pipe.expire(keys.IMAGES.at(job=job.id), life)
@@ -154,27 +138,18 @@ class Ledger:
                 "attempt": 0,
                 "owner": "",
                 "host": task.host,
+                "holder": "",
+                "lease_until": "0",
                 "specialist": task.specialist.name,
-                "task_id": task_id(job, task.part),
             },
         )
         pipe.expire(key, life)
 
-    def claim(self, job: str, part: str, owner: str) -> Claim | None:
-        """Begin a part, or None where there is nothing to begin: it is closed, cancelled, long
-        forgotten, or already running in this very owner."""
-        answer: list[int] = self._claim(
-            keys=[keys.PART.at(job=job, part=part), keys.JOB.at(job=job)], args=[owner]
-        )
-        if answer[0] <= 0:
-            return None
-        return Claim(attempt=answer[0], now=answer[1] + answer[2] / 1e6)
-
-    def close_part(self, report: HostReport, attempt: int | None) -> bool:
-        """Close a part with its report; False if another closed it or has begun it anew.
+    def close_part(self, report: HostReport, attempt: int | None) -> Closing:
+        """Close a part with its report.
 
         Args:
-            attempt: The claim's number; None closes whoever runs it, as control does for a
+            attempt: The lease's number; None closes whoever runs it, as the watch does for a
                 host that went dark.
         """
         event = Event(
@@ -187,23 +162,25 @@ class Ledger:
             seconds=report.seconds,
             findings=len(report.findings),
         )
-        return bool(
-            self._close_part(
-                keys=[
-                    keys.PART.at(job=report.job, part=report.part),
-                    keys.JOB.at(job=report.job),
-                    keys.EVENTS.at(job=report.job),
-                    keys.STEPS.at(job=report.job, part=report.part),
-                ],
-                args=[
-                    "" if attempt is None else attempt,
-                    report.model_dump_json(),
-                    event.model_dump_json(exclude_defaults=True),
-                    report.status.value,
-                    STREAM_LENGTH,
-                ],
-            )
+        answer: int = self._close_part(
+            keys=[
+                keys.PART.at(job=report.job, part=report.part),
+                keys.JOB.at(job=report.job),
+                keys.EVENTS.at(job=report.job),
+                keys.STEPS.at(job=report.job, part=report.part),
+                keys.WAITING.at(),
+                keys.LEASES.at(),
+            ],
+            args=[
+                "" if attempt is None else attempt,
+                report.model_dump_json(),
+                event.model_dump_json(exclude_defaults=True),
+                report.status.value,
+                STREAM_LENGTH,
+                task_id(report.job, report.part),
+            ],
         )
+        return Closing(answer)
 
     def close_job(self, report: Report, counted: Increments | None = None) -> bool:
         """Close a job with its report; False if it already was.
@@ -284,16 +261,50 @@ class Ledger:
 
     def parts(self, job: str) -> tuple[PartRecord, ...]:
         """Every part of a job, in the order of the plan."""
-        names = self._part_names(job)
-        fields = ("host", "specialist", "state", "attempt", "owner", "task_id")
+        return tuple(
+            part_of(name, row)
+            for name, row in self._part_rows(job, self.part_names(job), PART_FIELDS)
+            if row["state"] is not None
+        )
+
+    def part(self, job: str, part: str) -> PartRecord | None:
+        """One part of a job; None where there is none.
+
+        Raises:
+            ValidationError: It was tampered with, or is half written.
+        """
+        (name, row), *_ = self._part_rows(job, [part], PART_FIELDS)
+        return part_of(name, row) if row["state"] is not None else None
+
+    def tasks(self, job: str, parts: Sequence[str]) -> dict[str, HostTask]:
+        """What was to be done in these parts, as far as it can be read."""
+        found: dict[str, HostTask] = {}
+        for name, row in self._part_rows(job, parts, ("task",)):
+            try:
+                found[name] = HostTask.model_validate_json(row["task"] or "")
+            except ValidationError as error:
+                logger("ledger").warning("the task of %s cannot be read: %s", name, error)
+        return found
+
+    def sent_again(self, job: str, part: str) -> None:
+        """Count one more message of a part."""
+        self.client.hincrby(keys.PART.at(job=job, part=part), "sends", 1)
+
+    def recount(self, job: str) -> int:
+        """Set a job's count of closed parts to what its parts say: it was tampered with."""
+        parts = [keys.PART.at(job=job, part=name) for name in self.part_names(job)]
+        return self._recount(keys=[keys.JOB.at(job=job), *parts], args=[])
+
+    def _part_rows(
+        self, job: str, names: Sequence[str], fields: Sequence[str]
+    ) -> list[tuple[str, dict[str, str | None]]]:
         pipe = self.client.pipeline(transaction=False)
         for name in names:
             pipe.hmget(keys.PART.at(job=job, part=name), fields)
-        return tuple(
-            PartRecord.model_validate({"part": name, **dict(zip(fields, row, strict=True))})
+        return [
+            (name, dict(zip(fields, row, strict=True)))
             for name, row in zip(names, pipe.execute(), strict=True)
-            if row[0] is not None
-        )
+        ]
 
     def reports(self, job: str) -> tuple[HostReport, ...]:
         """What the closed parts of a job answered, in the order of the plan.
@@ -305,11 +316,8 @@ class Ledger:
 
     def report_texts(self, job: str) -> dict[str, str]:
         """What the closed parts of a job answered, by part, as it came: perhaps unreadable."""
-        names = self._part_names(job)
-        pipe = self.client.pipeline(transaction=False)
-        for name in names:
-            pipe.hget(keys.PART.at(job=job, part=name), "report")
-        return {name: text for name, text in zip(names, pipe.execute(), strict=True) if text}
+        rows = self._part_rows(job, self.part_names(job), ("report",))
+        return {name: text for name, row in rows if (text := row["report"])}
 
     def report(self, job: str) -> Report | None:
         """The report of a job; None while there is none.
@@ -356,34 +364,15 @@ class Ledger:
                 record = self.record(name)
             except UnknownName:
                 continue  # its life ended between the two reads
-            found.append(_summary(record))
+            found.append(summary_of(record))
         return tuple(found)
 
-    def _part_names(self, job: str) -> list[str]:
+    def part_names(self, job: str) -> list[str]:
+        """Every part of a job, in the order of the plan; none for a job that is forgotten."""
         text = self.client.hget(keys.JOB.at(job=job), "parts")
         return text.split("\n") if text else []
-
-
-def task_id(job: str, part: str) -> str:
-    """The Celery id of a part's task: known to all, so that any process can speak of it."""
-    return f"{job}:{part}"
 
 
 def moment(unix_seconds: float) -> datetime:
     """Unix time as a time in UTC."""
     return datetime.fromtimestamp(unix_seconds, UTC)
-
-
-def _summary(record: JobRecord) -> JobSummary:
-    return JobSummary(
-        id=record.job.id,
-        question=record.job.question,
-        created=record.job.created,
-        hosts=len(record.job.hosts),
-        specialists=len(record.job.specialists),
-        state=record.state,
-        status=record.status,
-        total=record.total,
-        closed=record.closed,
-        asked_by=record.job.asked_by,
-    )

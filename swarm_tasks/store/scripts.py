@@ -1,18 +1,5 @@
 """The ledger's Lua scripts. Each runs as one step, so two writers can never both win."""
 
-CLAIM = """
--- KEYS: part, job.  ARGV: owner.  Answer: {attempt, seconds, microseconds} or {code <= 0}.
-local part = redis.call('HMGET', KEYS[1], 'state', 'owner')
-if not part[1] then return {-1} end
-if part[1] == 'closed' then return {0} end
-if part[1] == 'running' and part[2] == ARGV[1] then return {0} end
-if redis.call('HEXISTS', KEYS[2], 'cancelled_at') == 1 then return {-2} end
-local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-redis.call('HSET', KEYS[1], 'state', 'running', 'owner', ARGV[1])
-local now = redis.call('TIME')
-return {attempt, tonumber(now[1]), tonumber(now[2])}
-"""
-
 _COUNT = """
 -- Adds calls to what a job has spent. A call whose price is unknown is counted as such.
 local function count(spent, tokens, calls, dollars, life)
@@ -59,20 +46,6 @@ redis.call('PEXPIRE', KEYS[3], life)
 return 1
 """
 )
-
-CLOSE_PART = """
--- KEYS: part, job, events, steps.
--- ARGV: attempt ('' takes any), report, event, status, stream length.
--- A part closes once: the first to close it wins, and only the newest attempt may.
-local part = redis.call('HMGET', KEYS[1], 'state', 'attempt')
-if not part[1] or part[1] == 'closed' then return 0 end
-if ARGV[1] ~= '' and part[2] ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'closed', 'status', ARGV[4], 'report', ARGV[2])
-redis.call('UNLINK', KEYS[4])
-redis.call('HINCRBY', KEYS[2], 'closed', 1)
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'event', ARGV[3])
-return 1
-"""
 
 CLOSE_JOB = """
 -- KEYS: job, events, open, a day of the trust record.

@@ -26,6 +26,7 @@ from swarm_tasks.models.report import HostReport
 from swarm_tasks.models.tally import MOST_COUNTED, Tally
 from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
+from swarm_tasks.store.leases import Lease
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
 from swarm_tasks.store.steps import PartSteps
@@ -84,13 +85,13 @@ def test_what_a_lost_part_took_of_a_model_stands_on_the_bill(
     keeper: Keeper, client: Commands
 ) -> None:
     ledger = open_job(client, "ffffffff")
-    claim = ledger.claim("ffffffff", "alpha/napper", "an instance that is gone")
-    assert claim is not None
+    lease = ledger.leases.take("ffffffff", "alpha/napper", "a life that is over", "alpha", 60.0)
+    assert isinstance(lease, Lease)
     charge = Charge(
         tier=Tier.WORKER, model="m", prompt_tokens=90_000, completion_tokens=500, cost_usd=0.42
     )
     step = Step(by=Mind.MODEL, said="x", charge=charge)
-    ledger.steps.save([PartSteps.of("ffffffff", "alpha/napper", claim.attempt, 0, [step, step])])
+    ledger.steps.save([PartSteps.of("ffffffff", "alpha/napper", lease.attempt, 0, [step, step])])
 
     def closed() -> bool:
         keeper.tick()

@@ -13,6 +13,7 @@ from swarm_tasks.models.job import HostTask, Job, Specialist
 from swarm_tasks.store import keys
 from swarm_tasks.store.bill import Spent
 from swarm_tasks.store.commands import Commands
+from swarm_tasks.store.leases import Lease
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.steps import PartSteps
 from workers.saving import StepKeeper, StepWriter
@@ -48,7 +49,7 @@ def ledger(client: Commands) -> Ledger:
         deadline_seconds=60,
     )
     found.open(job, (TASK,), found.now() + 60)
-    assert found.claim(JOB, PART, "one") is not None
+    assert isinstance(found.leases.take(JOB, PART, "one", "alpha", 60.0), Lease)
     return found
 
 
@@ -74,7 +75,7 @@ def test_behind_a_gap_nothing_is_kept_but_all_is_counted(ledger: Ledger) -> None
 
 def test_an_attempt_that_was_overtaken_keeps_nothing_more(ledger: Ledger) -> None:
     ledger.steps.save([steps(1, 0, step(1))])
-    assert ledger.claim(JOB, PART, "two") is not None
+    assert isinstance(ledger.leases.take(JOB, PART, "two", "alpha", 60.0), Lease)
     assert ledger.steps.save([steps(1, 1, step(2)), steps(2, 1, step(3))]) == [False, True]
     assert said(ledger) == ["step 1", "step 3"]
     assert ledger.spent(JOB).calls == 3

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from orchestrator import dispatch, service
+from orchestrator import service
 from orchestrator.planner import make_plan
 from orchestrator.service import Fleet
-from swarm_tasks import routing
+from swarm_tasks import routing, sending
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.errors import JobError
@@ -58,7 +58,7 @@ def test_a_job_that_cannot_be_sent_is_closed_and_says_so(
     def fails(*_: Any) -> None:
         raise OSError("the line is cut")
 
-    monkeypatch.setattr(dispatch, "send_job", fails)
+    monkeypatch.setattr(sending, "send_job", fails)
     with pytest.raises(JobError, match="could not be sent: the line is cut"):
         fleet.audit(REQUEST)
     assert fleet.ledger.open_jobs() == ()

@@ -18,6 +18,7 @@ from swarm_tasks.models.finding import Verdict
 from swarm_tasks.models.job import AuditRequest, BrainChoice
 from swarm_tasks.models.report import PartLine, Report, StopReason
 from swarm_tasks.store import keys
+from swarm_tasks.store.leases import Lease
 from swarm_tasks.store.steps import PartSteps
 from tests.support.fleets import TestFleet, specialist
 from tests.support.model_script import (
@@ -322,10 +323,10 @@ def test_a_redone_part_goes_on_from_its_last_saved_step(
         request = AuditRequest(specialists=("resumed",), brain=BrainChoice.LLM)
         job = fleet.audit(request).id
         (part,) = fleet.ledger.parts(job)
-        claim = fleet.ledger.claim(job, part.part, "an earlier life")
-        assert claim is not None
+        lease = fleet.ledger.leases.take(job, part.part, "an earlier life", "alpha", 60.0)
+        assert isinstance(lease, Lease)
         steps = earlier_steps(part.part)
-        saved = PartSteps.of(job, part.part, claim.attempt, 0, steps)
+        saved = PartSteps.of(job, part.part, lease.attempt, 0, steps)
         assert fleet.ledger.steps.save([saved]) == [True]
         running.thaw("alpha")
         wait_until("the part is closed", lambda: fleet.record(job).closed == 1)

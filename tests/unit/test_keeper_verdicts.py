@@ -12,7 +12,7 @@ from orchestrator.keeper import CANCEL_SECONDS, dark_report, verdict_on
 from swarm_tasks.models.host import Beat
 from swarm_tasks.models.job import Job
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason
-from swarm_tasks.store.ledger import JobRecord, PartRecord
+from swarm_tasks.store.records import JobRecord, PartRecord
 
 State = Literal["sent", "running", "closed"]
 

@@ -14,7 +14,8 @@ import redis
 from swarm_tasks.models.job import HostTask, Specialist
 from swarm_tasks.models.policy import Policy
 from swarm_tasks.models.report import HostReport, StopReason
-from swarm_tasks.store.ledger import Claim
+from swarm_tasks.store.leases import Lease
+from swarm_tasks.store.ledger import Closing
 from workers.investigate import Investigated, failed_report
 from workers.part import Parts
 
@@ -34,15 +35,19 @@ class AwayOnce:
         self.closed: list[HostReport] = []
         self._away = True
 
-    def claim(self, job: str, part: str, instance: str) -> Claim:
-        return Claim(attempt=1, now=0.0)
+    @property
+    def leases(self) -> AwayOnce:
+        return self
 
-    def close_part(self, report: HostReport, attempt: int | None) -> bool:
+    def take(self, job: str, part: str, owner: str, host: str, lease_seconds: float) -> Lease:
+        return Lease(attempt=1, now=0.0, deadline_at=60.0)
+
+    def close_part(self, report: HostReport, attempt: int | None) -> Closing:
         if self._away:
             self._away = False
             raise redis.ConnectionError("away")
         self.closed.append(report)
-        return True
+        return Closing.CLOSED
 
 
 class Unheard(Future[Any]):
@@ -73,12 +78,13 @@ def parts_of(ledger: AwayOnce) -> Parts:
     events = SimpleNamespace(emit=nothing, flush=nothing)
     shelf = SimpleNamespace(ledger=ledger, history=history, events=events)
     return Parts(
-        cast(Any, SimpleNamespace(host="alpha", policy=Policy())),
+        cast(Any, SimpleNamespace(host="alpha", policy=Policy(), presence_ttl_seconds=6.0)),
         "instance",
         cast(Any, shelf),
         cast(Any, SimpleNamespace(start=always(ended))),
         cast(Any, SimpleNamespace(investigate=nothing)),
         cast(Any, SimpleNamespace(wanted=nothing)),
+        nothing,
     )
 
 

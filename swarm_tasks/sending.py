@@ -1,0 +1,93 @@
+"""Sends parts of jobs and counts them, in the wire form of a Celery chord.
+
+A chord's header may be sent in portions here, and a part of it again: the queue carries a part, and
+only the ledger says what became of it. Celery's own `chord` sends a header once and as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from celery import Celery
+from celery.app.task import Context
+
+from swarm_tasks import contracts, routing
+from swarm_tasks.models.job import HostTask
+from swarm_tasks.store.leases import task_id
+
+
+def send_job(app: Celery, job: str, tasks: Sequence[HostTask], total: int) -> None:
+    """Fan a job out: a part to each host's queue, and the synthesis behind them all.
+
+    Ids are derived from the job, so that any process can speak for a part whose host is gone. A
+    part's result is its own name and is not stored: findings wait in the ledger.
+
+    Args:
+        tasks: The parts that can be done now.
+        total: All parts of the job: the synthesis waits for each to be counted.
+    """
+    if not total:
+        send_synthesis(app, job)
+        return
+    cast(Any, app.backend).set_chord_size(job, total)
+    for task in tasks:
+        send_part(app, task)
+
+
+def send_part(app: Celery, task: HostTask) -> None:
+    """Send one part, for the first time or again: the ledger lets only one runner close it."""
+    _part(app, task).apply_async(chord=synthesis(app, task.job), group_id=task.job)
+
+
+def send_synthesis(app: Celery, job: str) -> None:
+    """Send a job's synthesis by itself, where nothing is left to count."""
+    synthesis(app, job).apply_async()
+
+
+def synthesis(app: Celery, job: str) -> Any:
+    """The chord's body: to control, with the job's id only, whatever the parts return."""
+    return app.signature(
+        contracts.SYNTHESIZE,
+        args=(job,),
+        immutable=True,
+        options={
+            "queue": routing.CONTROL,
+            "task_id": body_id(job),
+            # Nobody waits for its result: without this, the sender would subscribe to it.
+            "ignore_result": True,
+        },
+    )
+
+
+def tell_chord(app: Celery, job: str, part: str) -> None:
+    """Count a part that was closed in its runner's stead; harmless if it was counted before."""
+    context = Context(
+        id=task_id(job, part),
+        group=job,
+        chord=synthesis(app, job),
+        ignore_result=True,
+        task=contracts.INVESTIGATE,
+    )
+    cast(Any, app.backend).mark_as_done(task_id(job, part), part, request=context)
+
+
+def body_id(job: str) -> str:
+    """The Celery id of a job's synthesis."""
+    return f"{job}:synthesize"
+
+
+def _part(app: Celery, task: HostTask) -> Any:
+    return app.signature(
+        contracts.INVESTIGATE,
+        args=(task.model_dump(mode="json", exclude_defaults=True),),
+        options={
+            "queue": routing.part_queue(task.host),
+            "priority": task.lane,
+            "task_id": task_id(task.job, task.part),
+            "ignore_result": True,
+            # What Flower shows of it. Left to itself Celery prints the whole task for that.
+            "argsrepr": f"({task.part!r},)",
+            "kwargsrepr": "{}",
+        },
+    )
