@@ -58,11 +58,11 @@ def verdict(case: Case) -> HostReport | None:
     part = PartRecord(
         part="alpha/storage",
         host="alpha",
+        bound=True,
         specialist="storage",
         state=case.state,
         attempt=0 if case.state == "sent" else 1,
         owner="" if case.state == "sent" else "this life",
-        task_id="abcdefgh:alpha/storage",
     )
     return verdict_on(record, part, case.beat, NOW, {"alpha": SEEN})
 
