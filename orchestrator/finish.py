@@ -25,6 +25,7 @@ from swarm_tasks.models.job import BrainChoice
 from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
 from swarm_tasks.models.tally import Tally, by_source
 from swarm_tasks.store.acks import Acks
+from swarm_tasks.store.last_audits import LastAudits
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
 from swarm_tasks.store.records import JobRecord, PartRecord
@@ -75,7 +76,9 @@ def finish(
             around = replace(around, charges=ledger.job_charges(job))
         reason = f"the answers could not be joined ({type(error).__name__})"
         report = bare_report(record.job, parts, around, reason)
-    ledger.close_job(report, increments(tallies))
+    if ledger.close_job(report, increments(tallies)):
+        with store.forgiving("nobody notes what it said of its hosts", job):
+            LastAudits(ledger.client, presence.forget_seconds).keep(report)
 
 
 @dataclass(frozen=True, slots=True)

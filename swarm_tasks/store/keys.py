@@ -56,6 +56,7 @@ CONTROLS = Key(
     "controls", "zset", "for ever", "controls by when their sign ends; those past it are dropped"
 )
 FACTS = Key("facts:{host}", "string", "forget", "what a host said about itself")
+LAST_AUDIT = Key("last_audit:{host}", "string", "forget", "what a host's last audit said of it")
 RAISED = Key("raised:{host}", "hash", "forget", "which findings stand raised, for hysteresis")
 SAMPLES = Key("samples:{host}:{metric}:{subject}", "list", "history", "values over time")
 TRUST = Key("trust:{day}", "hash", "trust", "what became of models' claims on one day")
@@ -81,6 +82,7 @@ ALL = (
         BEAT,
         CONTROLS,
         FACTS,
+        LAST_AUDIT,
         RAISED,
         SAMPLES,
     ),

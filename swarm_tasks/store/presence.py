@@ -23,11 +23,12 @@ class Presence:
         self._client = client
         self.ttl_seconds = ttl_seconds
         self._ttl_ms = max(int(ttl_seconds * 1000), 1)
-        self._forget = forget_seconds
+        self.forget_seconds = forget_seconds
 
     def announce(self, facts: HostFacts) -> None:
         """Say what a host is; repeated now and then, since facts are forgotten in time."""
-        self._client.set(keys.FACTS.at(host=facts.host), facts.model_dump_json(), ex=self._forget)
+        key = keys.FACTS.at(host=facts.host)
+        self._client.set(key, facts.model_dump_json(), ex=self.forget_seconds)
 
     def beat(self, beat: Beat) -> None:
         """A worker's sign of life, in one round trip."""
@@ -77,7 +78,8 @@ class Presence:
         """Drop a host from the fleet; True if it was known."""
         pipe = self._client.pipeline(transaction=False)
         pipe.zrem(keys.HOSTS.at(), host)
-        pipe.delete(keys.BEAT.at(host=host), keys.FACTS.at(host=host), keys.RAISED.at(host=host))
+        of_host = (keys.BEAT, keys.FACTS, keys.RAISED, keys.LAST_AUDIT, keys.OUTSIDE)
+        pipe.delete(*(key.at(host=host) for key in of_host))
         return bool(pipe.execute()[0])
 
     def beats(self, hosts: list[str] | tuple[str, ...]) -> dict[str, Beat]:
@@ -104,7 +106,7 @@ class Presence:
 
     def fleet(self, expected: tuple[str, ...] = ()) -> tuple[HostView, ...]:
         """Every host that is known or expected, by name."""
-        oldest = self._now() - self._forget
+        oldest = self._now() - self.forget_seconds
         self._client.zremrangebyscore(keys.HOSTS.at(), "-inf", oldest)
         scores = dict(self._client.zrange(keys.HOSTS.at(), 0, -1, withscores=True))
         names = sorted({*scores, *expected})
