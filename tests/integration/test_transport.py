@@ -12,7 +12,8 @@ from swarm_tasks.app import make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.store.commands import Commands
-from swarm_tasks.transport import OwnChannel, OwnConnection
+from swarm_tasks.transport.channel import OwnChannel
+from swarm_tasks.transport.messaging import OwnConnection
 
 
 def connection_to(url: str) -> Any:

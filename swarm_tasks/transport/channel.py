@@ -1,4 +1,4 @@
-"""The way of messages between our processes and the store: kombu's for Redis, with changes.
+"""Channels to the store, with what kombu's lack.
 
 kombu makes a client of the store anew for each command, which costs more than the command.
 """
@@ -9,12 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
-import kombu
-from celery.app.amqp import AMQP
-from kombu.transport.redis import Channel, Transport
-
-MESSAGING = "swarm_tasks.transport:OwnMessaging"
-"""How a Celery app finds what is here."""
+from kombu.transport.redis import Channel, SentinelChannel, SentinelTransport, Transport
 
 
 class OwnChannel(Channel):
@@ -33,26 +28,17 @@ class OwnChannel(Channel):
         yield client
 
 
+class OwnSentinelChannel(OwnChannel, SentinelChannel):
+    """The same to the store that a Sentinel names."""
+
+
 class OwnTransport(Transport):
     """Redis with channels of ours."""
 
     Channel = OwnChannel
 
 
-class OwnConnection(kombu.Connection):
-    """A connection to the store, whatever the scheme of its URL.
+class OwnSentinelTransport(SentinelTransport):
+    """The same where a Sentinel says which server it is."""
 
-    A transport that is named by the settings would take the URL's scheme along: Flower could not
-    read it, and a Unix socket's could not be written.
-    """
-
-    def get_transport_cls(self) -> type[OwnTransport]:
-        """The transport of all our connections."""
-        return OwnTransport
-
-
-class OwnMessaging(AMQP):
-    """Celery's messaging over connections of ours."""
-
-    Connection = OwnConnection
-    BrokerConnection = OwnConnection
+    Channel = OwnSentinelChannel
