@@ -12,6 +12,7 @@ from swarm_tasks.errors import JobError, UnknownName
 from swarm_tasks.models.charge import Tier
 from swarm_tasks.models.job import HostTask, Job, Specialist
 from swarm_tasks.models.policy import Checks, Policy
+from swarm_tasks.routing import lane_of, part_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ def host_tasks(
     deadline_at: float,
     images: int = 0,
     raised: Container[str] = (),
+    *,
+    periodic: bool = False,
 ) -> tuple[HostTask, ...]:
     """One task for each part, host by host, in the job's order of specialists.
 
@@ -94,20 +97,25 @@ def host_tasks(
     Args:
         images: How many images the store keeps for the job.
         raised: Specialists whose agents get the orchestrator's model.
+        periodic: Whether no person waits for the job.
     """
     policy = policy.model_copy(update={"checks": Checks()})
     order = {name: place for place, name in enumerate(job.specialists)}
     seen: Counter[str] = Counter()
+    queued: Counter[str] = Counter()
     tasks: list[HostTask] = []
     for part in sorted(parts, key=lambda one: (one.host, order[one.specialist.name])):
         name = f"{part.host}/{part.specialist.name}"
         seen[name] += 1
+        queue = part_queue(part.host)
+        queued[queue] += 1
         tasks.append(
             HostTask(
                 job=job.id,
                 part=name if seen[name] == 1 else f"{name}/{seen[name]}",
                 host=part.host,
                 specialist=part.specialist,
+                lane=lane_of(queued[queue] - 1, periodic=periodic),
                 question=part.question,
                 brain=job.brain,
                 policy=policy,

@@ -130,6 +130,7 @@ class Fleet:
             deadline_at,
             images=len(request.img),
             raised=scope.belief.raised,
+            periodic=request.periodic,
         )
         self.ledger.open(job, tasks, deadline_at, request.img)
         for charge in planned.charges:

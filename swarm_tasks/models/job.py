@@ -170,6 +170,7 @@ class AuditRequest(Frozen):
         deadline_seconds: None takes the setting.
         slot: Which schedule asks, so that two beats ask once; empty for anybody else.
         slot_seconds: For how long another request of the same slot is a repeat.
+        priority: A person waits for an interactive one; a periodic one gives way to those.
         allowance: What all model calls of the job may cost; unset takes the setting's.
         img: Images that belong to the question, as `data:image/…;base64,` or `https:` URLs.
     """
@@ -182,8 +183,14 @@ class AuditRequest(Frozen):
     asked_by: str = ""
     slot: str = ""
     slot_seconds: float = Field(default=0.0, ge=0)
+    priority: Literal["interactive", "periodic"] = "interactive"
     allowance: Allowance = Allowance()
     img: tuple[str, ...] = Field(default=(), max_length=IMAGE_COUNT_LIMIT)
+
+    @property
+    def periodic(self) -> bool:
+        """Whether no person waits for it."""
+        return bool(self.slot) or self.priority == "periodic"
 
     @model_validator(mode="before")
     @classmethod

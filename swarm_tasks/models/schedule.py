@@ -53,4 +53,5 @@ class Schedule(Frozen):
             slot=self.name,
             # A cron line fires at most once a minute; a period may come a little early.
             slot_seconds=50.0 if self.every_seconds is None else 0.9 * self.every_seconds,
+            priority="periodic",
         )

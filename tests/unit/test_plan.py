@@ -125,6 +125,17 @@ def test_further_questions_to_one_specialist_of_a_host_are_parts_of_their_own() 
     ]
 
 
+def test_the_first_parts_for_a_queue_go_before_the_rest_and_a_schedule_s_behind_both() -> None:
+    (storage,) = select_specialists(("storage",), shipped_specialists())
+    wanted = [Part(host, storage, "?") for host in ("alpha", "", "bravo") for _ in range(10)]
+    job = job_of(("alpha", "bravo"), ("storage",))
+    for periodic, first, rest in ((False, 0, 1), (True, 2, 3)):
+        tasks = host_tasks(job, wanted, Policy(), 1000.0, periodic=periodic)
+        for host in ("alpha", "", "bravo"):
+            lanes = [task.lane for task in tasks if task.host == host]
+            assert lanes == [first] * 8 + [rest] * 2
+
+
 def test_the_asker_s_checks_stay_at_home() -> None:
     (storage,) = select_specialists(("storage",), shipped_specialists())
     policy = Policy(checks=Checks(tcp=("127.0.0.1:5432",)))

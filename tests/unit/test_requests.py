@@ -56,6 +56,26 @@ def test_a_schedule_s_budget_travels() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "periodic"),
+    [
+        ({}, False),
+        ({"priority": "interactive"}, False),
+        ({"priority": "periodic"}, True),
+        ({"slot": "nightly"}, True),
+    ],
+)
+def test_a_request_is_periodic_if_it_says_so_or_is_a_schedule_s(
+    given: dict[str, Any], periodic: bool
+) -> None:
+    assert AuditRequest.model_validate(given).periodic is periodic
+
+
+def test_a_schedule_asks_with_the_priority_of_one() -> None:
+    often = Schedule(name="often", every_seconds=100)
+    assert beat_schedule([often])["often"]["kwargs"]["priority"] == "periodic"
+
+
+@pytest.mark.parametrize(
     ("text", "dollars"), [("0.50", 0.5), ("$2", 2), (".5", 0.5), (" 1. ", 1), ("0", 0)]
 )
 def test_an_amount_is_read(text: str, dollars: float) -> None:
