@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import redis
+
 from swarm_tasks.log import logger
 
 ANNOUNCE_EVERY_SECONDS = 300.0
@@ -64,6 +66,8 @@ class Heartbeat:
                 if now - sampled > self._sample_every:
                     sampled = now
                     self._sample()
+            except redis.RedisError as error:
+                logger("heartbeat").warning("no sign of life was given: %s", error)
             except Exception:  # noqa: BLE001 - whatever it was, the next sign of life must be tried
                 logger("heartbeat").exception("no sign of life was given")
             if self._stop.wait(self._every):

@@ -9,10 +9,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from kombu.transport.redis import Channel, SentinelChannel, SentinelTransport, Transport
+from kombu.transport.redis import SentinelChannel, SentinelTransport, Transport
+
+from swarm_tasks.transport.refusals import PatientChannel
 
 
-class OwnChannel(Channel):
+class OwnChannel(PatientChannel):
     """A channel that keeps its client."""
 
     _kept: Any = None
