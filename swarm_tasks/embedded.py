@@ -1,7 +1,8 @@
 """A private Valkey for one machine: started by whoever needs it, gone when they are.
 
 It listens on a Unix socket in a directory that only its user may enter, and nowhere else. Its
-data stays in the state directory in an append-only file, so the next start remembers.
+data stays in the state directory in an append-only file, so the next start remembers. A last
+command that was cut off half-way, by SIGKILL or for want of room, is left out then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Literal
 
 from swarm_tasks.errors import StoreBusy, StoreError
 from swarm_tasks.guarded import Guarded
@@ -26,6 +27,7 @@ LOCK_SECONDS = 0.5
 
 ADDRESS = "address"
 PASSING_ADDRESS = "passing-address"
+CONFIG_NAME = "valkey.conf"
 ROOM_BYTES = 4 << 20
 """With less free space than this, a store that does not start most likely lacks it."""
 
@@ -38,12 +40,16 @@ unixsocket {socket}
 unixsocketperm 700
 dir {data}
 appendonly yes
-appendfsync everysec
+appendfsync {fsync}
+aof-load-truncated yes
 save ""
 maxmemory-policy noeviction
 daemonize no
 loglevel warning
 """
+
+Fsync = Literal["always", "everysec"]
+"""When what the store was told is on the disk: before it answers, or within a second."""
 
 
 def server_binary() -> Path:
@@ -70,9 +76,13 @@ class EmbeddedStore:
     Args:
         state_dir: Where its data lives between runs. One store at a time uses it.
         passing: It lasts for one command only: others may look into it and not build on it.
+        fsync: When what it was told is on the disk.
     """
 
-    def __init__(self, state_dir: Path, *, passing: bool = False) -> None:
+    def __init__(
+        self, state_dir: Path, *, passing: bool = False, fsync: Fsync = "everysec"
+    ) -> None:
+        self._fsync = fsync
         self._data = (state_dir / "store").absolute()
         self._address = self._data / (PASSING_ADDRESS if passing else ADDRESS)
         self._runtime: Path | None = None
@@ -85,6 +95,13 @@ class EmbeddedStore:
         if self._runtime is None:
             raise StoreError("the embedded store is not running")
         return f"unix://{self._runtime / 's'}"
+
+    @property
+    def log(self) -> Path:
+        """Where it says what goes wrong."""
+        if self._runtime is None:
+            raise StoreError("the embedded store is not running")
+        return self._runtime / "log"
 
     @property
     def ended(self) -> bool:
@@ -100,7 +117,13 @@ class EmbeddedStore:
         """
         self._lock = _locked(self._data)
         try:
-            self._launch(self._lock)
+            self._runtime = _runtime_dir(self._data)
+            (self._runtime / CONFIG_NAME).write_text(
+                CONFIG.format(socket=self._runtime / "s", data=self._data, fsync=self._fsync),
+                encoding="utf-8",
+            )
+            self._launch(self._runtime, self._lock)
+            self._address.write_text(self.url, encoding="utf-8")
         except OSError as error:
             self.stop()
             raise _unusable(self._data, error) from error
@@ -109,20 +132,29 @@ class EmbeddedStore:
             raise
         return self
 
-    def _launch(self, lock: IO[str]) -> None:
-        self._runtime = _runtime_dir(self._data)
-        config = self._runtime / "valkey.conf"
-        config.write_text(
-            CONFIG.format(socket=self._runtime / "s", data=self._data), encoding="utf-8"
-        )
-        log = self._runtime / "log"
+    def restart(self) -> None:
+        """Start it again where it ended by itself: with all that it had written down, at the same
+        address, so that whoever uses it need not be told.
+
+        Nothing is written for it: the disk may be what was full.
+
+        Raises:
+            StoreError: It was never started, or does not start again.
+        """
+        if self._runtime is None or self._lock is None:
+            raise StoreError("the embedded store is not running")
+        if self._server is not None:
+            self._server.stop()  # it has ended; its guard's pipe has not
+        self._launch(self._runtime, self._lock)
+
+    def _launch(self, runtime: Path, lock: IO[str]) -> None:
+        (runtime / "s").unlink(missing_ok=True)
+        log = runtime / "log"
         # The server holds the lock too: where this process is killed, the next store waits
         # until this one's server has written its last.
-        self._server = Guarded(
-            (str(server_binary()), str(config)), {"LANG": "C"}, log=log, hold=(lock.fileno(),)
-        )
+        argv = (str(server_binary()), str(runtime / CONFIG_NAME))
+        self._server = Guarded(argv, {"LANG": "C"}, log=log, hold=(lock.fileno(),))
         self._wait(log)
-        self._address.write_text(self.url, encoding="utf-8")
 
     def stop(self) -> None:
         """Stop it, keep its data, and leave nothing else behind."""

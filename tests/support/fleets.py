@@ -141,6 +141,21 @@ class TestFleet:
         self._store.start()
         assert self._store.url == url, "the directory's path is too long for a lasting address"
 
+    def kill_store(self) -> None:
+        """SIGKILL the store, as a power cut would; all else goes on."""
+        guard = next(
+            child
+            for child in psutil.Process().children()
+            if str(self._store.log.parent) in " ".join(child.cmdline())
+        )
+        (server,) = guard.children()
+        server.send_signal(signal.SIGKILL)
+        wait_until("the store's end is noticed", lambda: self._store.ended)
+
+    def revive_store(self) -> None:
+        """Start the store that was killed again, with what it had written down."""
+        self._store.restart()
+
     def kill(self, name: str) -> None:
         """SIGKILL a worker or a control, as a power cut would."""
         for process in self._celery_of(name):
