@@ -72,6 +72,18 @@ def tell_chord(app: Celery, job: str, part: str) -> None:
     cast(Any, app.backend).mark_as_done(task_id(job, part), part, request=context)
 
 
+def send_outside_look(app: Celery, look: contracts.OutsideLook) -> None:
+    """Have a host looked at by one of its peers."""
+    app.send_task(
+        contracts.OUTSIDE,
+        args=(look.model_dump(mode="json"),),
+        queue=routing.errand_queue(look.host),
+        ignore_result=True,
+        argsrepr=f"({look.dark!r},)",
+        kwargsrepr="{}",
+    )
+
+
 def body_id(job: str) -> str:
     """The Celery id of a job's synthesis."""
     return f"{job}:synthesize"

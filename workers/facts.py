@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
 import secrets
+import socket
 import uuid
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import psutil
 
 from swarm_tasks import __version__
+from swarm_tasks.addresses import machine_address
 from swarm_tasks.models.base import now_utc
-from swarm_tasks.models.host import Beat, HostFacts
+from swarm_tasks.models.host import MOST_ADDRESSES, MOST_PORTS, Beat, HostFacts, OpenPort
+from swarm_tasks.unseen import plain_line
+from workers.blocking import in_thread
 from workers.tools.access import Machine
+from workers.tools.catalog.sockets import ListeningPorts
 from workers.tools.registry import Registry
+
+OF_GUESTS = (
+    *("docker", "br-", "veth", "virbr", "vnet", "tap", "podman", "cni", "flannel", "cali"),
+    *("lxc", "lxdbr", "incusbr", "kube-", "bridge", "vmnet", "awdl", "llw"),
+)
+"""How networks are called that a machine has for its own containers and guests. Their addresses are
+the same on many machines, so a peer that tried one would find itself."""
+
+FAR_AWAY = ((socket.AF_INET, "198.51.100.1"), (socket.AF_INET6, "2001:db8::1"))
+"""Addresses that belong to nobody (RFC 5737, RFC 3849), to ask for the way out with."""
+
+PORTS = "listening_ports"
+"""The tool whose answer says where peers may try this host."""
+
+ANY = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 def machine_id() -> str:
@@ -62,7 +84,68 @@ def gather_facts(host: str, registry: Registry, machine: Machine, role: str = ""
         tools=tuple(tool.name for tool in registry if tool.name not in missing),
         unavailable=missing,
         role=role,
+        addresses=addresses_here(),
     )
+
+
+def addresses_here() -> tuple[str, ...]:
+    """Where others may find this machine, the likeliest first."""
+    up = {name for name, one in psutil.net_if_stats().items() if one.isup}
+    found = [
+        (name, one.address)
+        for name, those in psutil.net_if_addrs().items()
+        for one in those
+        if one.family in (socket.AF_INET, socket.AF_INET6) and name in up
+    ]
+    return announced(found, ways_out())
+
+
+def announced(found: Iterable[tuple[str, str]], first: Collection[str]) -> tuple[str, ...]:
+    """Which addresses to announce. Pure.
+
+    Args:
+        found: Each interface's name with one of its addresses.
+        first: Those that are more likely than others.
+    """
+    plain = dict.fromkeys(
+        machine_address(address)
+        for name, address in found
+        if address in first or not name.startswith(OF_GUESTS)
+    )
+    plain.pop("", None)
+    likely = sorted(plain, key=lambda one: (one not in first, ":" in one))
+    return tuple(likely)[:MOST_ADDRESSES]
+
+
+def ways_out() -> tuple[str, ...]:
+    """This machine's own addresses on its way to far-away ones. Nothing is sent to find out."""
+    found: list[str] = []
+    for family, address in FAR_AWAY:
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.connect((address, 9))
+            found.append(str(one.getsockname()[0]))
+    return tuple(found)
+
+
+def open_ports(listening: ListeningPorts, addresses: Collection[str]) -> tuple[OpenPort, ...]:
+    """The TCP ports that take connections on addresses that are announced. Pure."""
+    found: dict[int, OpenPort] = {}
+    for one in listening.listeners:
+        if one.protocol == "tcp" and (one.address in ANY or one.address in addresses):
+            service = plain_line(one.process, 64)
+            found.setdefault(one.port, OpenPort(number=one.port, service=service))
+    return tuple(found[number] for number in sorted(found))[:MOST_PORTS]
+
+
+async def found_anew(facts: HostFacts, registry: Registry, machine: Machine) -> HostFacts:
+    """The facts with where the host is found now. Ports that cannot be read stay as they were."""
+    addresses = await in_thread(addresses_here)
+    found: dict[str, object] = {"addresses": addresses}
+    if PORTS in registry:
+        listening = (await registry.call(PORTS, {}, machine)).result
+        if isinstance(listening, ListeningPorts):
+            found["ports"] = open_ports(listening, addresses)
+    return facts.model_copy(update=found)
 
 
 def beat_now(facts: HostFacts, agents: int, capacity: int) -> Beat:

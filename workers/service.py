@@ -6,14 +6,14 @@ import gc
 import resource
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import redis
 from celery import Celery
 
 from swarm_tasks.app import settings_of
 from swarm_tasks.config import Settings
-from swarm_tasks.contracts import ClaimCheck, RemoteCall
+from swarm_tasks.contracts import ClaimCheck, OutsideLook, RemoteCall
 from swarm_tasks.log import logger
 from swarm_tasks.models.base import Frozen
 from swarm_tasks.models.evidence import ToolCall
@@ -24,11 +24,15 @@ from swarm_tasks.store.client import connect
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
-from swarm_tasks.store.ledger import Ledger
+from swarm_tasks.store.ledger import Ledger, moment
 from swarm_tasks.store.presence import Presence
+from swarm_tasks.watch.messages import give_back
+from swarm_tasks.watch.thread import WatchThread
+from workers import outside
 from workers.begun import Begun, at_hand
+from workers.blocking import in_thread
 from workers.errands import called, checked
-from workers.facts import beat_now, gather_facts, os_name
+from workers.facts import beat_now, found_anew, gather_facts, os_name
 from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
 from workers.investigate import Investigator
@@ -41,11 +45,14 @@ from workers.tools.access import this_machine
 from workers.tools.book import rulebook, toolbook
 from workers.tools.registry import Outcome
 
+T = TypeVar("T", bound=Frozen)
+
 SAMPLED = ("disk_usage", "interfaces")
 """Tools whose answers the worker samples by itself, since growth needs a past."""
 
 TOOL_GROUP = "tool:"
 SAMPLE_GROUP = f"{TOOL_GROUP}sample"
+PLACE_GROUP = f"{TOOL_GROUP}place"
 
 GARBAGE_THRESHOLD = 20_000
 """Objects made before the youngest generation is looked through; Python's own is 700."""
@@ -74,6 +81,7 @@ class HostService:
         begin_no_more: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
+        self.watch: WatchThread | None = None
         self._begin_no_more = begin_no_more
         self.client: Commands = connect(settings)
         self.ledger = Ledger(self.client, settings.result_ttl_seconds)
@@ -84,7 +92,7 @@ class HostService:
         self._events = EventWriter(self.client, settings.result_ttl_seconds)
         self._history = History(self.client, settings.host, settings.forget_seconds)
         self._runtime = Runtime()
-        machine = this_machine(StoreHistory(self._history), settings.log_roots)
+        machine = self._machine = this_machine(StoreHistory(self._history), settings.log_roots)
         self._registry = toolbook(settings.tool_modules)
         rules = rulebook(settings.tool_modules)
         self._thinker = Thinker(settings, os_name())
@@ -108,7 +116,7 @@ class HostService:
         )
         self._heart = Heartbeat(
             beat=self._beat,
-            announce=lambda: self.presence.announce(self.facts),
+            announce=self._announce,
             sample=self._sample,
             every_seconds=settings.heartbeat_seconds,
             sample_seconds=settings.sample_seconds,
@@ -119,6 +127,8 @@ class HostService:
         make_room(self.settings.agents)
         settle_memory()
         self._heart.start()
+        if self.watch is not None:
+            self.watch.start()
         logger("worker").info("%s is up with %d tools", self.settings.host, len(self.facts.tools))
 
     def stopping(self) -> None:
@@ -129,6 +139,8 @@ class HostService:
 
     def stopped(self) -> None:
         """Leave the fleet at once, rather than by silence."""
+        if self.watch is not None:
+            self.watch.stop()
         self._heart.stop()
         try:
             self._runtime.close(self._thinker.close)
@@ -165,6 +177,16 @@ class HostService:
         policy = self.settings.policy
         return self._errand(asked.call, checked(self._investigator, asked, policy, seconds))
 
+    def look_outside(self, payload: Mapping[str, Any]) -> Begun[str]:
+        """Begin to look at a host that gives no sign of life; the view goes to that host's key."""
+        look = OutsideLook.model_validate(payload)
+        now = self.ledger.now()
+        if self._astray(look.host) or now > look.expires_at:
+            return at_hand(look.call)
+        shelf = outside.Shelf.of(self.client, self.presence)
+        work = outside.looked(look, moment(now), self.facts, shelf, self._machine)
+        return self._errand(look.call, work, shelf.views.put)
+
     def _astray(self, host: str) -> bool:
         """Whether an errand is another host's. What is measured here must not bear its name."""
         if host == self.settings.host:
@@ -172,14 +194,25 @@ class HostService:
         logger("worker").error("an errand for %s came to %s by mistake", host, self.settings.host)
         return True
 
-    def _errand(self, call: str, work: Coroutine[Any, Any, Frozen]) -> Begun[str]:
-        """Begin what somebody waits for; the answer goes to the call's own key."""
+    def _errand(
+        self,
+        call: str,
+        work: Coroutine[Any, Any, T],
+        keep: Callable[[T], None] | None = None,
+    ) -> Begun[str]:
+        """Begin what somebody waits for.
+
+        Args:
+            keep: Where the answer goes; by default to the call's own key.
+        """
         group = f"{TOOL_GROUP}{call}"
         future = self._runtime.start(group, work)
 
         def finish() -> str:
             answer = future.result()
-            if answer is not None:
+            if answer is not None and keep is not None:
+                keep(answer)
+            elif answer is not None:
                 key = keys.ANSWER.at(call=call)
                 pipe = self.client.pipeline(transaction=True)
                 pipe.rpush(key, answer.model_dump_json())
@@ -196,6 +229,19 @@ class HostService:
         jobs = [group for group in self._runtime.groups if not group.startswith(TOOL_GROUP)]
         for job in self.ledger.cancelled(jobs):
             self.cancel(job)
+
+    def _announce(self) -> None:
+        """Say what this host is, at once, and where it is found, once that is known."""
+        self.presence.announce(self.facts)
+        if PLACE_GROUP not in self._runtime.groups:
+            self._runtime.start(PLACE_GROUP, self._say_where())
+
+    async def _say_where(self) -> None:
+        self.facts = await found_anew(self.facts, self._registry, self._machine)
+        try:
+            await in_thread(self.presence.announce, self.facts)
+        except redis.RedisError as error:
+            logger("worker").warning("where this host is found was not said: %s", error)
 
     def _keep(self, outcome: Outcome) -> None:
         if outcome.result is None:
@@ -245,6 +291,12 @@ def make_service(app: Celery, settings: Settings | None = None) -> HostService:
     service = HostService(
         settings or settings_of(app), partial(send_part, app), partial(begin_no_more, app)
     )
+    service.watch = WatchThread(
+        app, service.ledger, service.presence, service.settings.heartbeat_seconds
+    )
+    # A name has one worker at a time: what is held under it was a former life's.
+    if count := give_back(service.client, service.settings.host):
+        logger("worker").warning("%d messages of a former life go back to their queues", count)
     cast(Any, app).steps["consumer"].add(RoomBeside)
     cast(Any, app).hostswarm_host = service
     return service

@@ -30,6 +30,12 @@ def check(payload: dict[str, Any]) -> Begun[str]:
     return service_of(current_app).check(payload)
 
 
+@shared_task(name=contracts.OUTSIDE, base=ErrandTask, ignore_result=True, acks_late=False)
+def look_outside(payload: dict[str, Any]) -> Begun[str]:
+    """A peer that gives no sign of life, seen from this host: `OutsideLook` in, its id out."""
+    return service_of(current_app).look_outside(payload)
+
+
 @control_command(name=contracts.CANCEL_COMMAND, args=[("job", str)], signature="<job>")
 def cancel_agents(state: Any, job: str) -> dict[str, int]:
     """Stop a job's agents on this host; a remote-control command, so that no queue delays it."""

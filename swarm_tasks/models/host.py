@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from swarm_tasks.addresses import machine_address
 from swarm_tasks.models.base import Frozen, HostName, Moment
 
 Platform = Literal["linux", "darwin"]
@@ -14,9 +15,24 @@ Platform = Literal["linux", "darwin"]
 ROLE_PATTERN = r"^([a-z0-9][a-z0-9_-]{0,40})?$"
 """What `Settings.role` takes."""
 
+MOST_ADDRESSES = 8
+MOST_PORTS = 32
+"""What a host may say of where it is found; what is beyond is left out."""
+
+
+class OpenPort(Frozen):
+    """A TCP port on which a host takes connections from others.
+
+    Args:
+        service: The program behind it; empty where the worker may not see whose it is.
+    """
+
+    number: int = Field(ge=1, le=65_535)
+    service: str = Field(default="", max_length=64)
+
 
 class HostFacts(Frozen):
-    """What a worker announces when it comes up; it rarely changes.
+    """What a worker announces when it comes up and now and then again; it rarely changes.
 
     Args:
         machine_id: The same over restarts, different between machines.
@@ -25,6 +41,8 @@ class HostFacts(Frozen):
         tools: Names of the tools that this machine can run.
         unavailable: The other tools, with the reason.
         role: What it is among others, such as `web`; empty where nobody said.
+        addresses: Where others may find it, the likeliest first.
+        ports: What took connections from others when it was last looked.
     """
 
     host: HostName
@@ -41,6 +59,20 @@ class HostFacts(Frozen):
     tools: tuple[str, ...] = ()
     unavailable: dict[str, str] = Field(default_factory=dict[str, str])
     role: str = ""
+    addresses: tuple[str, ...] = ()
+    ports: tuple[OpenPort, ...] = ()
+
+    @field_validator("addresses")
+    @classmethod
+    def _of_machines(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """What is no machine's address is none, whoever says so: peers will try what is here."""
+        plain = dict.fromkeys(machine_address(one) for one in addresses)
+        return tuple(one for one in plain if one)[:MOST_ADDRESSES]
+
+    @field_validator("ports")
+    @classmethod
+    def _bounded(cls, ports: tuple[OpenPort, ...]) -> tuple[OpenPort, ...]:
+        return ports[:MOST_PORTS]
 
     @field_validator("role")
     @classmethod

@@ -197,18 +197,27 @@ def ping_refusal(done: Completed, host: str) -> Ping:
 
 
 async def read_ping(arguments: PingArguments, access: Access) -> Ping:
-    """Send echo requests with the machine's own ping; macOS has one for each family."""
+    """Send echo requests with the machine's own ping."""
+    return await echo(arguments.host, arguments.count, PING_WAIT_SECONDS, access)
+
+
+async def echo(host: str, count: int, wait_seconds: int, access: Access) -> Ping:
+    """Send echo requests, 0.2 s apart; macOS has a program for each family.
+
+    Args:
+        wait_seconds: How long the last one's answer is waited for.
+
+    Raises:
+        Unavailable: This machine has no ping, or this process may not send echo requests.
+        ToolFailed: Anything else.
+    """
     command = PING_LINUX
     if access.machine.platform == "darwin":
-        command = PING6_MACOS if ":" in arguments.host else PING_MACOS
+        command = PING6_MACOS if ":" in host else PING_MACOS
     done = await access.run(
-        command,
-        count=arguments.count,
-        host=arguments.host,
-        wait=PING_WAIT_SECONDS,
-        wait_ms=PING_WAIT_SECONDS * 1000,
+        command, count=count, host=host, wait=wait_seconds, wait_ms=wait_seconds * 1000
     )
-    return parse_ping(done.stdout, arguments.host) or ping_refusal(done, arguments.host)
+    return parse_ping(done.stdout, host) or ping_refusal(done, host)
 
 
 @dataclass(frozen=True, slots=True)
