@@ -19,6 +19,7 @@ from orchestrator.usage import Thought, brain_of, total
 from swarm_tasks.models.charge import Charge, summed
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.job import Job
+from swarm_tasks.models.outside import OutsideView
 from swarm_tasks.models.report import (
     Coverage,
     Degraded,
@@ -222,7 +223,18 @@ def _host_line(host: str, parts: Sequence[HostReport], job: Job, around: Circums
         role=around.peers.roles.get(host, ""),
         usage=usage,
         parts=tuple(_part_line(part, job.question) for part in parts),
+        outside=_outside(host, parts),
     )
+
+
+def _outside(host: str, parts: Sequence[HostReport]) -> OutsideView | None:
+    """The newest of what peers saw of a host that is dark."""
+    views = [
+        part.outside
+        for part in parts
+        if part.status is HostStatus.DARK and part.outside and part.outside.host == host
+    ]
+    return max(views, key=lambda view: view.at, default=None)
 
 
 def _part_line(part: HostReport, question: str) -> PartLine:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.render import bill, claims, coverage, degraded, honesty, tally, values, words
+from orchestrator.render import (
+    bill,
+    claims,
+    coverage,
+    degraded,
+    honesty,
+    outside,
+    tally,
+    values,
+    words,
+)
 from orchestrator.render.apart import id_piece, print_apart, print_contradictions
 from orchestrator.render.tally import Entry
 from orchestrator.render.terminal import Page
@@ -221,6 +231,12 @@ def _print_absent(page: Page, report: Report, listed: int) -> None:
         why = coverage.absence_text(report, line)
         label = (line.status.upper(), "bold magenta")
         page.say((line.host, "bold"), f"  {why}", indent=BODY, hang=2, label=label)
+        if view := line.outside:
+            whose = (f"{outside.label(view)}: ", "dim")
+            page.say(whose, outside.text(view), indent=BODY + 2, hang=2)
+            if view.last_audit is not None:
+                said = outside.audit_text(view.last_audit)
+                page.say(("its last audit: ", "dim"), said, indent=BODY + 2, hang=2)
     _print_rest(page, len(absent) - listed, "more host", indent=BODY)
 
 

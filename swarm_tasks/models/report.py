@@ -14,6 +14,7 @@ from swarm_tasks.models.charge import Allowance, Charge, added
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.finding import Finding, MeasuredValue
 from swarm_tasks.models.job import Plan
+from swarm_tasks.models.outside import OutsideView
 from swarm_tasks.models.tally import PartTally, Tally
 
 MOST_SECONDS = 1e9
@@ -125,6 +126,7 @@ class HostReport(Frozen):
         charges: What its model calls took.
         tallies: What became of the claims made here, by who made them.
         check_seconds: Wall time that the checking of claims took.
+        outside: What a peer saw of a host that is dark; None where nobody looked.
     """
 
     job: str
@@ -148,6 +150,7 @@ class HostReport(Frozen):
     charges: tuple[Charge, ...] = ()
     tallies: tuple[PartTally, ...] = Field(default=(), max_length=MOST_TALLIES)
     check_seconds: float = Field(default=0.0, ge=0, le=MOST_SECONDS)
+    outside: OutsideView | None = None
 
 
 class Contradiction(Frozen):
@@ -235,6 +238,7 @@ class HostLine(Frozen):
         last_seen: When its worker last gave a sign of life, where known.
         role: What it is among others; empty where nobody said.
         usage: What all its parts took.
+        outside: What a peer saw of it while it was dark; None where nobody looked.
     """
 
     host: HostName
@@ -249,6 +253,7 @@ class HostLine(Frozen):
     role: str = ""
     usage: Usage = Usage()
     parts: tuple[PartLine, ...] = ()
+    outside: OutsideView | None = None
 
 
 class Degraded(Frozen):
