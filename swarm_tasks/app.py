@@ -27,9 +27,9 @@ from swarm_tasks.errors import HostswarmError, SettingsError
 from swarm_tasks.log import logger
 from swarm_tasks.models.job import LANES
 from swarm_tasks.schedule import beat_schedule
-from swarm_tasks.silent import BACKEND as SILENT_BACKEND
+from swarm_tasks.servers import server_options
 from swarm_tasks.store import keys
-from swarm_tasks.store.client import celery_url, checked_broker_url, tls_options
+from swarm_tasks.store.client import let_go
 from swarm_tasks.transport import MESSAGING
 
 APP_NAME = "swarm_tasks"
@@ -93,15 +93,12 @@ def make_app(settings: Settings, roles: Sequence[str] = (), *, listens: bool = T
     unknown = sorted(set(roles) - set(ROLES))
     if unknown:
         raise SettingsError(f"there is no role {unknown[0]!r}", f"roles are: {', '.join(ROLES)}")
-    url = celery_url(checked_broker_url(settings))
     app = Celery(APP_NAME, set_as_current=True, amqp=MESSAGING)
     app.conf.update(
         {
             **_WIRE,
-            "broker_url": url,
-            "result_backend": url if listens else silent_url(url),
+            **server_options(settings, _transport(settings, roles), listens=listens),
             "result_expires": settings.result_ttl_seconds,
-            "broker_transport_options": _transport(settings, roles),
             "worker_concurrency": settings.agents,
             # That of a host runs control's tasks as well.
             "worker_pool": ROLES["worker" if "worker" in roles else "control"].pool,
@@ -116,8 +113,6 @@ def make_app(settings: Settings, roles: Sequence[str] = (), *, listens: bool = T
         app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in names]
     if settings.schedules:
         app.conf.beat_schedule = beat_schedule(settings.schedules)
-    if tls := tls_options(settings):
-        app.conf.update(broker_use_ssl=tls, redis_backend_use_ssl=tls)
     cast(Any, app).hostswarm_settings = settings
     if roles:
         _serve(app, settings, roles)
@@ -152,11 +147,6 @@ _WIRE: dict[str, object] = {
     "redis_socket_connect_timeout": 3.0,
     "redis_retry_on_timeout": True,
 }
-
-
-def silent_url(url: str) -> str:
-    """The same store for a process that listens to no results."""
-    return f"{SILENT_BACKEND}+{url.removeprefix('redis+')}"
 
 
 def _transport(settings: Settings, roles: Sequence[str]) -> dict[str, object]:
@@ -211,7 +201,7 @@ def _serve(app: Celery, settings: Settings, roles: Sequence[str]) -> None:
 def close_app(app: Celery) -> None:
     """Let go of all of an app's connections. Celery's own close leaves those of its results."""
     app.close()
-    cast(Any, app.backend).client.connection_pool.disconnect()
+    let_go(cast(Any, app.backend).client.connection_pool)
 
 
 def settings_of(app: Celery) -> Settings:

@@ -37,8 +37,9 @@ class Settings(BaseSettings):
     Made from values alone; `load_settings` gathers them from file, environment and flags.
 
     Args:
-        broker_url: redis://, rediss:// or unix:// URL of the store; None means an embedded one.
-        broker_ca: A file of certificates that a `rediss://` store's own is checked against.
+        broker_url: The URL of the store, or of another broker; None means an embedded store.
+        store_url: Where state is kept; None means in the broker. RabbitMQ keeps none.
+        broker_ca: A file of certificates that those of broker and store are checked against.
         allow_plaintext_broker: Accept a store on another machine without TLS.
         allow_passwordless_broker: Accept a store on another machine without a password.
         host: This host's name in the fleet.
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     )
 
     broker_url: SecretStr | None = None
+    store_url: SecretStr | None = None
     broker_ca: Path | None = None
     allow_plaintext_broker: bool = False
     allow_passwordless_broker: bool = False

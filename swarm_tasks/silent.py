@@ -10,10 +10,14 @@ from __future__ import annotations
 from celery.backends.redis import (
     RedisBackend,
     ResultConsumer,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+    SentinelBackend,
 )
 
 BACKEND = "swarm_tasks.silent:SilentBackend"
 """How Celery finds it: this, a plus sign, and the store's URL."""
+
+SENTINEL_BACKEND = "swarm_tasks.silent:SilentSentinelBackend"
+"""The same for a store that Sentinels know."""
 
 
 class SilentConsumer(ResultConsumer):  # pyright: ignore[reportUntypedBaseClass]
@@ -31,5 +35,11 @@ class SilentConsumer(ResultConsumer):  # pyright: ignore[reportUntypedBaseClass]
 
 class SilentBackend(RedisBackend):
     """Stores results and counts chords as ever, and listens to nothing."""
+
+    ResultConsumer = SilentConsumer
+
+
+class SilentSentinelBackend(SentinelBackend):
+    """The same for a store that Sentinels know."""
 
     ResultConsumer = SilentConsumer

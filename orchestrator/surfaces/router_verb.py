@@ -13,7 +13,7 @@ from orchestrator.router.admission import KEYLESS, KEYS_FILE, MASTER_KEY, SHARED
 from orchestrator.router.keys import Keys
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import SettingsError, UsageError
-from swarm_tasks.store.client import is_loopback
+from swarm_tasks.store.safety import is_loopback
 
 SHIPPED = Path(__file__).parent.parent / "router" / "router.yaml"
 

@@ -19,7 +19,7 @@ from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore, running_store
 from swarm_tasks.errors import JobError, StoreBusy
 from swarm_tasks.guarded import Guarded
-from swarm_tasks.store.client import checked_broker_url, store_errors
+from swarm_tasks.store.client import store_errors
 
 JOIN_SECONDS = 30.0
 BUSY_SECONDS = 60.0
@@ -58,7 +58,7 @@ def open_fleet(given: Given, *, with_worker: bool = False) -> Generator[Fleet]:
         if settings.broker_url is None:
             url, private = _embedded(stack, settings.state_dir, lasting=with_worker)
             settings = settings.model_copy(update={"broker_url": SecretStr(url)})
-        stack.enter_context(store_errors(checked_broker_url(settings)))
+        stack.enter_context(store_errors(settings))
         fleet = Fleet(settings)
         stack.callback(fleet.close)
         if private and with_worker:
