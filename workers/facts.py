@@ -40,11 +40,21 @@ PORTS = "listening_ports"
 ANY = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
+def boot_id() -> str:
+    """The same until this machine starts again, in all of its containers too; see random(4)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(int(psutil.boot_time()))
+
+
 def machine_id() -> str:
     """The same over restarts and different between machines; says nothing about either.
 
-    Derived from systemd's machine-id, which is not to be shown as it is (machine-id(5)), or
-    where there is none from the hardware address.
+    Derived from systemd's machine-id, which is not to be shown as it is (machine-id(5)). Where
+    there is none, as in most containers, from the boot of the machine that it runs on: a
+    container that is made anew has another hardware address, and is to have the same name.
+    Elsewhere than on Linux from the hardware address.
     """
     for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
         try:
@@ -53,7 +63,8 @@ def machine_id() -> str:
             continue
         if known:
             return hashlib.sha256(f"hostswarm {known}".encode()).hexdigest()[:16]
-    return hashlib.sha256(f"hostswarm {uuid.getnode():x}".encode()).hexdigest()[:16]
+    own = boot_id() if platform.system() == "Linux" else f"{uuid.getnode():x}"
+    return hashlib.sha256(f"hostswarm {own}".encode()).hexdigest()[:16]
 
 
 def os_name() -> str:

@@ -100,6 +100,18 @@ class Beat(Frozen):
     draining: bool = False
 
 
+class Drained(Frozen):
+    """A host takes no parts until somebody takes this back.
+
+    Args:
+        by: Who said so; empty where that is not known.
+    """
+
+    since: Moment
+    by: str = ""
+    reason: str = ""
+
+
 class HostView(Frozen):
     """A host as control sees it: its facts, and its last sign of life.
 
@@ -107,12 +119,14 @@ class HostView(Frozen):
         facts: None for a host that the settings expect and that never came.
         beat: None when there is no sign of life now.
         last_seen: None when it was never seen.
+        drained: None for one that takes parts.
     """
 
     host: HostName
     facts: HostFacts | None = None
     beat: Beat | None = None
     last_seen: Moment | None = None
+    drained: Drained | None = None
 
     @property
     def alive(self) -> bool:

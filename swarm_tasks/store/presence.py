@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from swarm_tasks.models.host import Beat, HostFacts, HostView
-from swarm_tasks.store import keys
+from swarm_tasks.store import keys, presence_scripts
 from swarm_tasks.store.commands import Commands
+from swarm_tasks.store.draining import marks_of
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the store answers to a sign of life.
+
+    Args:
+        ours: Whether the name still belongs to the life that gave the sign. Else it did not count.
+        drained: Whether the host is to take no parts.
+    """
+
+    ours: bool
+    drained: bool
 
 
 class Presence:
@@ -24,26 +39,37 @@ class Presence:
         self.ttl_seconds = ttl_seconds
         self._ttl_ms = max(int(ttl_seconds * 1000), 1)
         self.forget_seconds = forget_seconds
+        self._beat = client.register_script(presence_scripts.BEAT)
+        self._leave = client.register_script(presence_scripts.LEAVE)
+        self._sweep = client.register_script(presence_scripts.SWEEP)
 
     def announce(self, facts: HostFacts) -> None:
         """Say what a host is; repeated now and then, since facts are forgotten in time."""
         key = keys.FACTS.at(host=facts.host)
         self._client.set(key, facts.model_dump_json(), ex=self.forget_seconds)
 
-    def beat(self, beat: Beat) -> None:
-        """A worker's sign of life, in one round trip."""
-        pipe = self._client.pipeline(transaction=False)
-        pipe.set(keys.BEAT.at(host=beat.host), beat.model_dump_json(), px=self._ttl_ms)
-        # By the store's clock: a host whose own is wrong is the one to look at, not to lose.
-        pipe.zadd(keys.HOSTS.at(), {beat.host: self._now()})
-        pipe.execute()
+    def beat(self, beat: Beat, machine_id: str = "") -> Standing:
+        """A worker's sign of life, in one round trip, by the store's clock: a host whose own is
+        wrong is the one to look at, not to lose.
+
+        Args:
+            machine_id: Whose name it is; empty where nobody has claimed the name.
+        """
+        ours, drained = self._beat(
+            keys=[
+                keys.BEAT.at(host=beat.host),
+                keys.HOSTS.at(),
+                keys.MACHINES.at(),
+                keys.DRAINED.at(),
+            ],
+            args=[beat.host, beat.model_dump_json(), self._ttl_ms, machine_id, beat.instance],
+        )
+        return Standing(ours=bool(ours), drained=bool(drained))
 
     def leave(self, host: str, instance: str) -> None:
-        """Take back a worker's sign of life when it goes of its own will."""
-        key = keys.BEAT.at(host=host)
-        text = self._client.get(key)
-        if text is not None and Beat.model_validate_json(text).instance == instance:
-            self._client.delete(key)
+        """Take back a worker's sign of life, and its hold on its name, when it goes of its own
+        will."""
+        self._leave(keys=[keys.BEAT.at(host=host), keys.MACHINES.at()], args=[host, instance])
 
     def silence(self, host: str) -> None:
         """Take back a sign of life that is known to be a former life's."""
@@ -69,18 +95,25 @@ class Presence:
 
     def keep_only(self, hosts: Collection[str]) -> None:
         """Drop all other hosts: those that an earlier fleet of this store was made of."""
-        known: list[str] = self._client.zrange(keys.HOSTS.at(), 0, -1)
-        gone = [host for host in known if host not in hosts]
+        known: set[str] = {*self._client.zrange(keys.HOSTS.at(), 0, -1)}
+        for key in (keys.MACHINES, keys.DRAINED):
+            known.update(self._client.hgetall(key.at()))
+        gone = sorted(known.difference(hosts))
         if gone:
             self._client.zrem(keys.HOSTS.at(), *gone)
+            self._client.hdel(keys.MACHINES.at(), *gone)
+            self._client.hdel(keys.DRAINED.at(), *gone)
 
     def forget(self, host: str) -> bool:
-        """Drop a host from the fleet; True if it was known."""
+        """Drop a host from the fleet, with its hold on its name and what drains it; True if it was
+        known."""
         pipe = self._client.pipeline(transaction=False)
         pipe.zrem(keys.HOSTS.at(), host)
+        pipe.hdel(keys.MACHINES.at(), host)
+        pipe.hdel(keys.DRAINED.at(), host)
         of_host = (keys.BEAT, keys.FACTS, keys.RAISED, keys.LAST_AUDIT, keys.OUTSIDE)
         pipe.delete(*(key.at(host=host) for key in of_host))
-        return bool(pipe.execute()[0])
+        return any(pipe.execute()[:3])
 
     def beats(self, hosts: list[str] | tuple[str, ...]) -> dict[str, Beat]:
         """The signs of life of these hosts; a host without one is not in the answer."""
@@ -106,20 +139,24 @@ class Presence:
 
     def fleet(self, expected: tuple[str, ...] = ()) -> tuple[HostView, ...]:
         """Every host that is known or expected, by name."""
-        oldest = self._now() - self.forget_seconds
-        self._client.zremrangebyscore(keys.HOSTS.at(), "-inf", oldest)
+        self._sweep(
+            keys=[keys.HOSTS.at(), keys.MACHINES.at(), keys.DRAINED.at()],
+            args=[self.forget_seconds],
+        )
         scores = dict(self._client.zrange(keys.HOSTS.at(), 0, -1, withscores=True))
         names = sorted({*scores, *expected})
         if not names:
             return ()
         beats = self.beats(names)
         facts = self._client.mget([keys.FACTS.at(host=name) for name in names])
+        drained = marks_of(names, self._client.hmget(keys.DRAINED.at(), names))
         return tuple(
             HostView(
                 host=name,
                 facts=HostFacts.model_validate_json(text) if text else None,
                 beat=beats.get(name),
                 last_seen=datetime.fromtimestamp(scores[name], UTC) if name in scores else None,
+                drained=drained.get(name),
             )
             for name, text in zip(names, facts, strict=True)
         )
