@@ -16,12 +16,13 @@ from orchestrator.checks import Checks, without_asking
 from orchestrator.joining import Known
 from orchestrator.prose import Purse, tell, wants_words
 from orchestrator.settle import Folded, tallies_of
-from orchestrator.synthesis import Circumstances, bare_report, synthesize
+from orchestrator.synthesis import Circumstances, bare_report, hosts_of, synthesize
 from orchestrator.told import Told, with_words
 from swarm_tasks.config import Settings
+from swarm_tasks.errors import JobError
 from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
-from swarm_tasks.models.job import BrainChoice
+from swarm_tasks.models.job import ANY_HOST, BrainChoice
 from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
 from swarm_tasks.models.tally import Tally, by_source
 from swarm_tasks.store.acks import Acks
@@ -45,14 +46,16 @@ def finish(
     settings: Settings | None = None,
     checks: Checks | None = None,
     distrust_percent: float = DISTRUST_PERCENT,
+    by: str = "an asker",
 ) -> None:
-    """Make a job's report and close it; nothing if it is closed already.
+    """Make a job's report and close it; nothing if it is closed already, or a control is at it.
 
     Args:
         settings: Whose model writes the summary, where the job wants one. None asks no model: so
             does a keeper, which ends a job because nobody else did in time.
         checks: The way to the hosts; None asks none of them to measure what others say of it.
         distrust_percent: The share of checked claims of a model that may be wrong.
+        by: Who does it, as it stands among the controls that are alive.
 
     Raises:
         JobError: Some of its parts are not closed.
@@ -61,9 +64,22 @@ def finish(
     record = ledger.record(job)
     if record.state == "closed":
         return
+    if ledger.recount(job) < record.total:
+        raise JobError(f"job {job} still has parts that are not closed")
+    if not ledger.begin_end(job, by):
+        return
+    try:
+        _end(Store(ledger, presence, distrust_percent), record, settings, checks)
+    except BaseException:
+        ledger.leave_end(job, by)
+        raise
+
+
+def _end(store: Store, record: JobRecord, settings: Settings | None, checks: Checks | None) -> None:
+    """Make a job's report, and close the job with it."""
+    ledger, job = store.ledger, record.job.id
     with no_cycles_sought():
         parts = _read(ledger, record)
-    store = Store(ledger, presence, distrust_percent)
     tallies: tuple[Tally, ...] = ()
     try:
         report, tallies = _joined(store, record, parts, settings, checks)
@@ -78,7 +94,7 @@ def finish(
         report = bare_report(record.job, parts, around, reason)
     if ledger.close_job(report, increments(tallies)):
         with store.forgiving("nobody notes what it said of its hosts", job):
-            LastAudits(ledger.client, presence.forget_seconds).keep(report)
+            LastAudits(ledger.client, store.presence.forget_seconds).keep(report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +143,7 @@ def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
         part = known[name]
         try:
             report = HostReport.model_validate_json(text)
-            if report.host not in hosts:
+            if part.bound and report.host not in hosts:
                 raise ValueError("it names a host that was not asked")
             if forged := _forged(report, part):
                 raise ValueError(forged)
@@ -137,7 +153,7 @@ def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
             report = HostReport(
                 job=job.id,
                 part=name,
-                host=part.host,
+                host=part.host or ANY_HOST,
                 specialist=part.specialist,
                 status=HostStatus.FAILED,
                 stop=StopReason.ERROR,
@@ -148,8 +164,9 @@ def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
 
 
 def _forged(report: HostReport, part: PartRecord) -> str:
-    """What of a report is not the part's own to say; empty if all is."""
-    host = part.host
+    """What of a report is not the part's own to say; empty if all is. A part for any host is that
+    host's which the ledger gave it to."""
+    host = part.host or ANY_HOST
     if (report.part, report.host, report.specialist) != (part.part, host, part.specialist):
         return "it is the report of another part"
     if any(finding.host != host for finding in report.findings):
@@ -203,7 +220,8 @@ def _joined(
 def _circumstances(store: Store, record: JobRecord, settled: Folded, known: Known) -> Circumstances:
     """What is known beside the parts' reports."""
     presence = store.presence
-    asked = set(record.job.hosts)
+    hosts = hosts_of(record.job, settled.parts)
+    asked = set(hosts)
     facts = {
         view.host: view.facts
         for view in presence.fleet()
@@ -212,7 +230,7 @@ def _circumstances(store: Store, record: JobRecord, settled: Folded, known: Know
     return Circumstances(
         finished=now_utc(),
         cancelled=record.cancelled_at is not None,
-        last_seen=presence.last_seen(record.job.hosts),
+        last_seen=presence.last_seen(hosts),
         platforms={host: one.os for host, one in facts.items()},
         peers=Peers(
             roles={host: one.role for host, one in facts.items() if one.role},

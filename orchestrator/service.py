@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,12 +14,14 @@ from orchestrator.belief import belief_in
 from orchestrator.calling import call_tool
 from orchestrator.checks import CHECK_SECONDS, QUICK_SECONDS, Checks
 from orchestrator.finish import finish
-from orchestrator.keeper import Keeper, dark_report
-from orchestrator.plan import host_tasks, select_hosts, select_specialists
+from orchestrator.keeper import Keeper
+from orchestrator.plan import host_tasks, parts_anywhere, select_hosts, select_specialists
 from orchestrator.planner import make_plan
+from orchestrator.pressure import Pressure
+from orchestrator.proposal import planned_by_asker
 from orchestrator.scope import Scope
 from swarm_tasks import sending
-from swarm_tasks.app import close_app, make_app
+from swarm_tasks.app import close_app, instance_of, make_app
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import JobError, UsageError
 from swarm_tasks.log import logger
@@ -27,6 +30,7 @@ from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.host import HostView
 from swarm_tasks.models.job import (
+    ANY_HOST,
     AuditRequest,
     BrainChoice,
     HostTask,
@@ -35,14 +39,16 @@ from swarm_tasks.models.job import (
     new_job_id,
 )
 from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
-from swarm_tasks.store import keys
 from swarm_tasks.store.acks import Acks
+from swarm_tasks.store.asked import own_slot, taken_up
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.events import read_events
+from swarm_tasks.store.leases import task_id
 from swarm_tasks.store.ledger import Ledger
-from swarm_tasks.store.presence import Presence
+from swarm_tasks.store.presence import Presence, control_member
 from swarm_tasks.store.records import JobRecord, JobSummary
 from swarm_tasks.store.trust import TrustRecord
+from swarm_tasks.watch.watcher import Watcher
 
 PATIENCE_SECONDS = 1.0
 """How long to wait for an event before looking whether control is still there."""
@@ -81,20 +87,26 @@ class Fleet:
             close_app(self._app)
         self.client.close()
 
-    def audit(self, request: AuditRequest) -> Job:
+    def audit(self, request: AuditRequest, message: str = "") -> Job:
         """Plan a job, open it and send it out.
 
         Returns at once, or, where a model is asked for the plan, as soon as that has answered.
         The deadline counts from now all the same.
 
+        Args:
+            message: The id of the message that asks for it: one message makes one job.
+
         Raises:
             UnknownName: A host or a specialist is not known.
-            JobError: There is no fleet, or the job could not be sent to it.
+            Busy: As many parts wait as may.
+            JobError: There is no fleet, or the job could not be sent to it, or is too large.
             UsageError: The brain that was asked for is not there.
         """
         words, specialists = resolve(request, self.settings)
         created, asked_at = now_utc(), self.ledger.now()
         views = self.presence.fleet(self.settings.expected_hosts)
+        if request.anywhere:  # who is dark takes no question
+            views = tuple(view for view in views if view.alive)
         hosts = {*select_hosts(words, (view.host for view in views))}
         scope = Scope(
             question=request.question,
@@ -103,11 +115,16 @@ class Fleet:
             named=bool(words),
             belief=belief_in(self.trust, self.settings, request.brain, specialists),
         )
+        pressure = Pressure(self.ledger, self.settings, views)
+        pressure.see_any_room(() if request.anywhere else hosts)
         deadline_seconds = request.deadline_seconds or self.settings.deadline_seconds
         allowance = request.allowance.over(self.settings.allowance)
-        planned = make_plan(
-            self.settings, scope, request.brain, allowance, deadline_seconds, request.img
-        )
+        if request.anywhere:
+            planned = planned_by_asker(parts_anywhere(request, specialists))
+        else:
+            planned = make_plan(
+                self.settings, scope, request.brain, allowance, deadline_seconds, request.img
+            )
         used = planned.specialists(specialists)
         plan = planned.plan
         job = Job(
@@ -132,7 +149,10 @@ class Fleet:
             raised=scope.belief.raised,
             periodic=request.periodic,
         )
-        self.ledger.open(job, tasks, deadline_at, request.img)
+        pressure.see_room(tasks)
+        stands = self.ledger.open(job, tasks, deadline_at, request.img, message)
+        if stands != job.id:
+            return self.ledger.record(stands).job
         for charge in planned.charges:
             try:
                 self.ledger.charge_job(job.id, charge)
@@ -156,7 +176,7 @@ class Fleet:
                     HostReport(
                         job=job.id,
                         part=task.part,
-                        host=task.host,
+                        host=task.host or ANY_HOST,
                         specialist=task.specialist.name,
                         status=HostStatus.FAILED,
                         stop=StopReason.ERROR,
@@ -169,37 +189,36 @@ class Fleet:
             logger("control").warning("job %s could not be closed: %s", job.id, error)
 
     def _send(self, job: Job, tasks: Sequence[HostTask]) -> None:
-        """Send out what can be done, and close the parts of hosts that give no sign of life."""
+        """Send out what can be done now. The parts of hosts that give no sign of life are the
+        watch's to answer for, or to send if they come back."""
         alive = self.presence.beats(job.hosts)
-        last_seen = self.presence.last_seen(job.hosts)
         there = [task for task in tasks if not task.host or task.host in alive]
         sending.send_job(self.app, job.id, there, len(tasks))
-        for task in tasks:
-            if task.host and task.host not in alive:
-                report = dark_report(job.id, task.part, task.host, task.specialist.name, last_seen)
-                if self.ledger.close_part(report, None).ours:
-                    sending.tell_chord(self.app, job.id, task.part)
+        now = self.ledger.now()
+        silent = [task_id(job.id, task.part) for task in tasks if task not in there]
+        self.ledger.leases.look_again(dict.fromkeys(silent, now))
 
-    def audit_once(self, request: AuditRequest) -> Job | None:
-        """`audit` for a schedule: None where another beat asked for the same just now."""
-        if request.slot:
-            window_ms = max(int(request.slot_seconds * 1000), 1000)
-            key = keys.SLOT.at(schedule=request.slot)
-            if not self.client.set(key, now_utc().isoformat(), px=window_ms, nx=True):
-                return None
-        return self.audit(request)
+    def audit_once(self, request: AuditRequest, message: str = "") -> Job | None:
+        """`audit` for a message, which may come twice, or for a schedule: None where another beat
+        asked for the same just now."""
+        life_seconds = self.settings.result_ttl_seconds
+        with taken_up(self.client, message, self.ledger.now(), life_seconds) as before:
+            if before:
+                return self.ledger.record(before).job
+            with own_slot(self.client, request, message) as ours:
+                return self.audit(request, message) if ours else None
 
     def follow(self, job: str) -> Iterator[Event]:
         """Every event of a job from its beginning, until it is closed.
 
-        Where no control is alive, what it would do for this job is done here, so that the
-        job ends all the same.
+        Where nobody else does, this looks after parts and ends the job, so that it ends all the
+        same.
 
         Raises:
             UnknownName: There is no such job.
         """
         self.ledger.record(job)
-        keeper = self._keeper()
+        keeper, watcher = self._keeper(), self._watcher()
         last, looked = "0", time.monotonic()
         while True:
             for identifier, event in read_events(self.client, job, last, PATIENCE_SECONDS):
@@ -212,6 +231,7 @@ class Fleet:
             looked = time.monotonic()
             if self.ledger.record(job).state == "closed":
                 return
+            watcher.tick()
             if not self.presence.controls():
                 keeper.look_after(job)
 
@@ -219,6 +239,10 @@ class Fleet:
         """What does here what control would do."""
         percent = self.settings.distrust_percent
         return Keeper(self.app, self.ledger, self.presence, distrust_percent=percent)
+
+    def _watcher(self) -> Watcher:
+        """What looks after the fleet's parts here, while no worker and no control does."""
+        return Watcher(self.app, self.ledger, self.presence, f"asker {secrets.token_hex(6)}")
 
     def wait(self, job: str) -> Report:
         """The report of a job, as soon as there is one.
@@ -258,9 +282,13 @@ class Fleet:
         """
         if not self.ledger.cancel(job):
             return False
-        dispatch.stop_agents(self.app, job, self.ledger.record(job).job.hosts)
-        keeper = self._keeper()
-        keeper.look_after(job)
+        hosts = self.ledger.record(job).job.hosts
+        alive = tuple(view.host for view in self.hosts() if view.alive)
+        dispatch.stop_agents(self.app, job, hosts or alive)
+        watcher = self._watcher()
+        if watcher.tick():
+            watcher.let_go()
+            self._keeper().look_after(job)
         return True
 
     def finish(self, job: str) -> None:
@@ -269,7 +297,8 @@ class Fleet:
         seconds = CHECK_SECONDS if self.settings.has_model else QUICK_SECONDS
         checks = Checks(self.app, self.ledger, self.presence, seconds)
         distrust_percent = self.settings.distrust_percent
-        finish(self.ledger, self.presence, job, self.settings, checks, distrust_percent)
+        by = control_member(instance_of(self.app), self.settings.host)
+        finish(self.ledger, self.presence, job, self.settings, checks, distrust_percent, by)
 
     def hosts(self) -> tuple[HostView, ...]:
         """Every host of the fleet, by name."""
@@ -309,5 +338,5 @@ def resolve(
         )
     if request.brain is BrainChoice.RULES and request.img:
         raise UsageError("the rules look at no image", "leave out --img or --brain rules")
-    specialists = select_specialists(request.specialists, settings.all_specialists)
+    specialists = select_specialists(request.wanted, settings.all_specialists)
     return request.hosts, specialists

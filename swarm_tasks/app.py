@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -30,6 +31,7 @@ from swarm_tasks.schedule import beat_schedule
 from swarm_tasks.servers import server_options
 from swarm_tasks.store import keys
 from swarm_tasks.store.client import let_go
+from swarm_tasks.store.presence import control_owner
 from swarm_tasks.transport import MESSAGING
 
 APP_NAME = "swarm_tasks"
@@ -93,11 +95,12 @@ def make_app(settings: Settings, roles: Sequence[str] = (), *, listens: bool = T
     unknown = sorted(set(roles) - set(ROLES))
     if unknown:
         raise SettingsError(f"there is no role {unknown[0]!r}", f"roles are: {', '.join(ROLES)}")
+    instance = secrets.token_hex(6)
     app = Celery(APP_NAME, set_as_current=True, amqp=MESSAGING)
     app.conf.update(
         {
             **_WIRE,
-            **server_options(settings, _transport(settings, roles), listens=listens),
+            **server_options(settings, _transport(settings, roles, instance), listens=listens),
             "result_expires": settings.result_ttl_seconds,
             "worker_concurrency": settings.agents,
             # That of a host runs control's tasks as well.
@@ -114,6 +117,7 @@ def make_app(settings: Settings, roles: Sequence[str] = (), *, listens: bool = T
     if settings.schedules:
         app.conf.beat_schedule = beat_schedule(settings.schedules)
     cast(Any, app).hostswarm_settings = settings
+    cast(Any, app).hostswarm_instance = instance
     if roles:
         _serve(app, settings, roles)
     return app
@@ -149,9 +153,12 @@ _WIRE: dict[str, object] = {
 }
 
 
-def _transport(settings: Settings, roles: Sequence[str]) -> dict[str, object]:
-    """Each process's unacknowledged messages apart, so that a dead host's can be told."""
-    owner = settings.host if "worker" in roles else f"{'-'.join(roles) or 'sender'}"
+def _transport(settings: Settings, roles: Sequence[str], instance: str) -> dict[str, object]:
+    """Each process's unacknowledged messages apart, so that a dead one's can be told. A host has
+    one worker at a time; of controls there may be several, each with a life of its own."""
+    owner = "sender"
+    if roles:
+        owner = settings.host if "worker" in roles else control_owner(instance)
     return {
         "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
         "priority_steps": list(range(LANES)),
@@ -207,6 +214,11 @@ def close_app(app: Celery) -> None:
 def settings_of(app: Celery) -> Settings:
     """The settings that an app was made from."""
     return cast(Any, app).hostswarm_settings
+
+
+def instance_of(app: Celery) -> str:
+    """This life of the process that made an app."""
+    return cast(Any, app).hostswarm_instance
 
 
 def app_from_environment() -> Celery:

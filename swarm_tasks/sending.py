@@ -6,15 +6,15 @@ only the ledger says what became of it. Celery's own `chord` sends a header once
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from celery import Celery
 from celery.app.task import Context
 
 from swarm_tasks import contracts, routing
-from swarm_tasks.models.job import HostTask
-from swarm_tasks.store.leases import task_id
+from swarm_tasks.models.job import LANES, HostTask
+from swarm_tasks.store.leases import named, task_id
 
 
 def send_job(app: Celery, job: str, tasks: Sequence[HostTask], total: int) -> None:
@@ -36,8 +36,34 @@ def send_job(app: Celery, job: str, tasks: Sequence[HostTask], total: int) -> No
 
 
 def send_part(app: Celery, task: HostTask) -> None:
-    """Send one part, for the first time or again: the ledger lets only one runner close it."""
-    _part(app, task).apply_async(chord=synthesis(app, task.job), group_id=task.job)
+    """Send one part for the first time, or give it back to where it came from."""
+    payload = task.model_dump(mode="json", exclude_defaults=True)
+    send_payload(app, task_id(task.job, task.part), payload, routing.part_queue(task.host))
+
+
+def send_payload(app: Celery, member: str, payload: Mapping[str, Any], queue: str) -> None:
+    """Send a part as it travels, again: the ledger lets only one runner close it.
+
+    Args:
+        member: The task's id.
+        payload: Its `HostTask`, perhaps of a newer version.
+    """
+    job, part = named(member)
+    lane = payload.get("lane", 0)
+    signature = app.signature(
+        contracts.INVESTIGATE,
+        args=(payload,),
+        options={
+            "queue": queue,
+            "priority": lane if lane in range(LANES) else 0,
+            "task_id": member,
+            "ignore_result": True,
+            # What Flower shows of it. Left to itself Celery prints the whole task for that.
+            "argsrepr": f"({part!r},)",
+            "kwargsrepr": "{}",
+        },
+    )
+    signature.apply_async(chord=synthesis(app, job), group_id=job)
 
 
 def send_synthesis(app: Celery, job: str) -> None:
@@ -87,19 +113,3 @@ def send_outside_look(app: Celery, look: contracts.OutsideLook) -> None:
 def body_id(job: str) -> str:
     """The Celery id of a job's synthesis."""
     return f"{job}:synthesize"
-
-
-def _part(app: Celery, task: HostTask) -> Any:
-    return app.signature(
-        contracts.INVESTIGATE,
-        args=(task.model_dump(mode="json", exclude_defaults=True),),
-        options={
-            "queue": routing.part_queue(task.host),
-            "priority": task.lane,
-            "task_id": task_id(task.job, task.part),
-            "ignore_result": True,
-            # What Flower shows of it. Left to itself Celery prints the whole task for that.
-            "argsrepr": f"({task.part!r},)",
-            "kwargsrepr": "{}",
-        },
-    )

@@ -18,6 +18,7 @@ from swarm_tasks import __version__
 from swarm_tasks.addresses import machine_address
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.host import MOST_ADDRESSES, MOST_PORTS, Beat, HostFacts, OpenPort
+from swarm_tasks.models.job import PART_FORMAT
 from swarm_tasks.unseen import plain_line
 from workers.blocking import in_thread
 from workers.tools.access import Machine
@@ -95,6 +96,7 @@ def gather_facts(host: str, registry: Registry, machine: Machine, role: str = ""
         tools=tuple(tool.name for tool in registry if tool.name not in missing),
         unavailable=missing,
         role=role,
+        format=PART_FORMAT,
         addresses=addresses_here(),
     )
 

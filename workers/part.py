@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import random
-import re
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol
 
-import redis
 from celery.exceptions import Ignore
 from celery.worker import state
 from kombu.exceptions import OperationalError
-from pydantic import ValidationError
 
 from swarm_tasks.config import Settings
 from swarm_tasks.log import logger
-from swarm_tasks.models.base import HOST_PATTERN, NAME_PATTERN, now_utc
+from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.event import Event, EventKind
-from swarm_tasks.models.job import JOB_ID_PATTERN, HostTask
-from swarm_tasks.models.report import HostReport, HostStatus, StopReason
+from swarm_tasks.models.job import HostTask
+from swarm_tasks.models.report import HostReport, StopReason
 from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
-from swarm_tasks.store.leases import Held, Lease, Refusal
+from swarm_tasks.store.leases import Held, Lease
 from swarm_tasks.store.ledger import Closing, Ledger
 from workers.begun import Begun, at_hand, dropped
 from workers.history import keep
 from workers.investigate import Attempt, Investigated, Investigator, failed_report
+from workers.patience import patiently
 from workers.rules.judge import Raised
 from workers.runtime import Runtime
 from workers.saving import StepKeeper, StepWriter
@@ -38,15 +34,6 @@ from workers.thinker import Thinker
 
 MARGIN_SECONDS = 1.0
 """An agent stops this long before the job's deadline, so that its report is still counted."""
-
-PATIENCE_SECONDS = 60.0
-"""How long a part that is done waits for a store that is away."""
-
-COUNTED = {Refusal.CLOSED, Refusal.FORGOTTEN}
-"""Of parts that are not to be run, those whose message still counts for the chord: whoever closed
-one may have died before the chord heard of it. Counting twice does no harm."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,136 +53,34 @@ class Shelf:
     events: EventWriter
 
 
-class Parts:
-    """What a host needs to take parts on and to close them.
+class Host(Protocol):
+    """What a part needs of the host that it is done on."""
 
-    Args:
-        settings: The host's.
-        instance: This life of its worker, which owns the leases that it takes.
-        shelf: Where parts leave what they come to.
-        runtime: Where agents live.
-        investigator: What they do.
-        thinker: Whether they ask a model.
-        send: Sends a part that this worker gives back, so that it is begun again.
-    """
+    settings: Settings
+    shelf: Shelf
+    runtime: Runtime
+    investigator: Investigator
+    thinker: Thinker
+    leaving: bool
 
-    def __init__(
-        self,
-        settings: Settings,
-        instance: str,
-        shelf: Shelf,
-        runtime: Runtime,
-        investigator: Investigator,
-        thinker: Thinker,
-        send: Callable[[HostTask], None],
-    ) -> None:
-        self.settings = settings
-        self.instance = instance
-        self.shelf = shelf
-        self.runtime = runtime
-        self.investigator = investigator
-        self.thinker = thinker
-        self.send = send
-        self.leaving = False
-        self._held: dict[Held, _Part] = {}
-        self._lock = threading.Lock()
+    @property
+    def send(self) -> Callable[[HostTask], None]:
+        """Sends a part that is given back."""
+        ...
 
-    def renew(self) -> None:
-        """Renew the leases of all that is under way here, and end what is another's by now.
-
-        Raises:
-            redis.RedisError: The store is away. Agents go on: nobody else can begin their parts.
-        """
-        with self._lock:
-            held = dict(self._held)
-        renewed = self.shelf.ledger.leases.renew(
-            tuple(held), self.instance, self.settings.presence_ttl_seconds
-        )
-        for one, still in renewed.items():
-            # A part that has just closed itself is no longer to be renewed, and is not lost.
-            if not still and self.holds(one):
-                held[one].lose()
-
-    def holds(self, held: Held) -> bool:
-        """Whether this part is under way here."""
-        with self._lock:
-            return held in self._held
-
-    def hold(self, held: Held, part: _Part) -> None:
+    def hold(self, held: Held, part: Part) -> None:
         """Have a part's lease renewed from now on."""
-        with self._lock:
-            self._held[held] = part
+        ...
 
     def release(self, held: Held) -> None:
         """Have it renewed no more."""
-        with self._lock:
-            self._held.pop(held, None)
-
-    def begin(self, payload: Mapping[str, Any]) -> Begun[str]:
-        """Begin one part. Its answer is its name, which is all that travels back through Celery.
-
-        Raises nothing for what the part brings: that is told in its report.
-
-        Raises:
-            redis.RedisError: The store stayed away.
-        """
-        arrived = time.monotonic()
-        try:
-            task = HostTask.model_validate(payload)
-        except ValidationError as error:
-            return at_hand(self._refuse(payload, error, arrived))
-        host = self.settings.host
-        if task.host not in ("", host):
-            reason = f"was sent to {host} by mistake"
-            return self._answered(failed_report(task, StopReason.ERROR, reason), arrived)
-        lease = patiently(
-            lambda: self.shelf.ledger.leases.take(
-                task.job, task.part, self.instance, host, self.settings.presence_ttl_seconds
-            ),
-            arrived,
-        )
-        if isinstance(lease, Refusal):
-            return at_hand(task.part) if lease in COUNTED else dropped()
-        return _Part(self, task, lease).begin(arrived)
-
-    def _answered(self, report: HostReport, since: float) -> Begun[str]:
-        """Close a part that is not begun."""
-        self._close(report, None, since)
-        return at_hand(report.part)
-
-    def _refuse(self, payload: object, error: ValidationError, arrived: float) -> str:
-        """Close a part whose task cannot be read, as far as it says which part it is."""
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "all of it"
-        reason = f"its task cannot be read: {place}: {first['msg']}"
-        logger("worker").error("a part was refused: %s", reason)
-        known = isinstance(payload, Mapping)
-        said: Mapping[str, object] = cast("Mapping[str, object]", payload) if known else {}
-        job, part = str(said.get("job", "")), str(said.get("part", ""))
-        host, _, rest = part.partition("/")
-        specialist = rest.partition("/")[0]
-        fits = ((JOB_ID_PATTERN, job), (HOST_PATTERN, host), (NAME_PATTERN, specialist))
-        if all(re.fullmatch(pattern, word) for pattern, word in fits):
-            report = HostReport(
-                job=job,
-                part=part,
-                host=host,
-                specialist=specialist,
-                status=HostStatus.FAILED,
-                stop=StopReason.ERROR,
-                reason=reason,
-            )
-            self._close(report, None, arrived)
-        return part
-
-    def _close(self, report: HostReport, attempt: int | None, since: float) -> Closing:
-        return patiently(lambda: self.shelf.ledger.close_part(report, attempt), since)
+        ...
 
 
-class _Part:
-    """One attempt at one part, once it is claimed."""
+class Part:
+    """One attempt at one part, once its lease is taken."""
 
-    def __init__(self, parts: Parts, task: HostTask, lease: Lease) -> None:
+    def __init__(self, parts: Host, task: HostTask, lease: Lease) -> None:
         host = parts.settings.host
         policy = task.policy.under(parts.settings.policy)
         self._parts = parts
@@ -371,28 +256,3 @@ class _Part:
             specialist=task.specialist.name,
         )
         self._parts.shelf.events.emit(task.job, event)
-
-
-def patiently(action: Callable[[], T], since: float) -> T:
-    """Do what needs the store, and again while it is away: work that is done must not be lost
-    because the store is being restarted.
-
-    It holds its thread, one of a few. While those wait for the store, whatever else ends waits in
-    line behind them, and nothing of it is lost: each has its own time, and at least one try.
-
-    Args:
-        since: From when on it is patient, on the monotonic clock.
-
-    Raises:
-        redis.RedisError: It stayed away for longer than `PATIENCE_SECONDS`.
-    """
-    end = since + PATIENCE_SECONDS
-    while True:
-        try:
-            return action()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            if time.monotonic() > end:
-                raise
-            logger("worker").warning("the store is away, trying again: %s", error)
-            # Chance, so that a fleet does not come back all at once.
-            time.sleep(random.uniform(0.1, 1.0))  # noqa: S311

@@ -36,7 +36,8 @@ from workers.facts import beat_now, found_anew, gather_facts, os_name
 from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
 from workers.investigate import Investigator
-from workers.part import Parts, Shelf
+from workers.part import Shelf
+from workers.parts import Parts
 from workers.pool import RoomBeside, begin_no_more
 from workers.runtime import Runtime
 from workers.saving import StepWriter

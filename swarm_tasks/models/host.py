@@ -41,6 +41,7 @@ class HostFacts(Frozen):
         tools: Names of the tools that this machine can run.
         unavailable: The other tools, with the reason.
         role: What it is among others, such as `web`; empty where nobody said.
+        format: The newest `PART_FORMAT` that it understands.
         addresses: Where others may find it, the likeliest first.
         ports: What took connections from others when it was last looked.
     """
@@ -59,6 +60,7 @@ class HostFacts(Frozen):
     tools: tuple[str, ...] = ()
     unavailable: dict[str, str] = Field(default_factory=dict[str, str])
     role: str = ""
+    format: int = 1
     addresses: tuple[str, ...] = ()
     ports: tuple[OpenPort, ...] = ()
 

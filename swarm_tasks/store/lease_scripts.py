@@ -133,6 +133,20 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'closed',
 return closed
 """
 
+BEGIN_END = """
+-- KEYS: job, controls.  ARGV: member, now.
+-- One process at a time makes a job's report: a model is not to be paid for its words twice. A
+-- control that is gone holds nothing.
+local job = redis.call('HMGET', KEYS[1], 'state', 'ended_by')
+if not job[1] or job[1] == 'closed' then return 0 end
+if job[2] and job[2] ~= ARGV[1] then
+  local ends = redis.call('ZSCORE', KEYS[2], job[2])
+  if ends and tonumber(ends) > tonumber(ARGV[2]) then return 0 end
+end
+redis.call('HSET', KEYS[1], 'ended_by', ARGV[1])
+return 1
+"""
+
 HOLD = """
 -- KEYS: lock.  ARGV: owner, life in milliseconds.  Answer: 1 while the lock is the owner's.
 local owner = redis.call('GET', KEYS[1])

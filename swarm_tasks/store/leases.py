@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,6 +24,10 @@ LOOK_SECONDS = 3.0
 
 RENEWED_AT_ONCE = 200
 """Leases that are renewed in one script: it holds the store for that long, and nobody else."""
+
+
+READ_AT_ONCE = 5_000
+"""Names of waiting parts that are read in one command, for the same reason."""
 
 
 class Refusal(IntEnum):
@@ -196,6 +201,21 @@ class Leases:
     def count_waiting(self) -> int:
         """How many parts of the whole fleet wait."""
         return self._client.zcard(keys.WAITING.at())
+
+    def waiting_by_host(self) -> Counter[str]:
+        """How many parts wait for each host; those for any host are under no host's name.
+
+        All that wait are read, about 1.5 µs for each.
+        """
+        found: Counter[str] = Counter()
+        first = 0
+        while True:
+            last = first + READ_AT_ONCE - 1
+            portion: list[str] = self._client.zrange(keys.WAITING.at(), first, last)
+            found.update(named(member)[1].partition("/")[0] for member in portion)
+            if len(portion) < READ_AT_ONCE:
+                return found
+            first = last + 1
 
     def look_again(self, members: Mapping[str, float]) -> None:
         """Look after these at these times, on the store's clock, unless they are begun by then."""

@@ -6,10 +6,13 @@ is closed and a report stands. Queues carry work; only the ledger says what is d
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import Any, cast
 
+import redis
 from pydantic import ValidationError
 
 from swarm_tasks.errors import JobError, UnknownName
@@ -20,12 +23,14 @@ from swarm_tasks.models.event import Event, EventKind
 from swarm_tasks.models.job import HostTask, Job
 from swarm_tasks.models.report import HostReport, Report
 from swarm_tasks.store import keys, lease_scripts, scripts
+from swarm_tasks.store.asked import job_in
 from swarm_tasks.store.bill import Bill, Spent
 from swarm_tasks.store.commands import Commands, Pipeline
 from swarm_tasks.store.events import STREAM_LENGTH, add_event
-from swarm_tasks.store.leases import LOOK_SECONDS, Leases, task_id
+from swarm_tasks.store.leases import LOOK_SECONDS, Leases, named, task_id
 from swarm_tasks.store.records import (
     PART_FIELDS,
+    JobHead,
     JobRecord,
     JobSummary,
     PartRecord,
@@ -72,6 +77,7 @@ class Ledger:
         self._ttl = ttl_seconds
         self._close_part = client.register_script(lease_scripts.CLOSE_PART)
         self._recount = client.register_script(lease_scripts.RECOUNT)
+        self._begin_end = client.register_script(lease_scripts.BEGIN_END)
         self.leases = Leases(client)
         self._bill = Bill(client)
         self.steps = Steps(client)
@@ -88,13 +94,26 @@ class Ledger:
         tasks: Sequence[HostTask],
         deadline_at: float,
         images: Sequence[str] = (),
-    ) -> None:
+        request: str = "",
+    ) -> str:
         """Write down a job and its parts, before anything is sent.
 
         Args:
             images: URLs that belong to the question, kept once for all parts.
+            request: The id of the message that asks for it.
+
+        Returns:
+            Its id, or that of the job that came of the same message before; then nothing is
+            written.
         """
         pipe = self.client.pipeline(transaction=True)
+        asked = keys.ASKED.at(request=request)
+        if request:
+            pipe.watch(asked)
+            if before := job_in(pipe.get(asked)):
+                pipe.reset()
+                return before
+            pipe.multi()
         key = keys.JOB.at(job=job.id)
         asked_at = deadline_at - job.deadline_seconds
         life = max(self._ttl, int(job.deadline_seconds) + LIFE_AFTER_DEADLINE_SECONDS)
@@ -126,7 +145,13 @@ class Ledger:
         opened = Event(kind=EventKind.JOB_OPENED, at=job.created, total=len(tasks))
         add_event(pipe, job.id, opened)
         pipe.expire(keys.EVENTS.at(job=job.id), life)
-        pipe.execute()
+        if request:
+            pipe.set(asked, job.id, ex=life)
+        try:
+            pipe.execute()
+        except redis.WatchError:  # the same message is worked on elsewhere: see what came of it
+            return self.open(job, tasks, deadline_at, images, request)
+        return job.id
 
     def _open_part(self, pipe: Pipeline, job: str, task: HostTask, life: int) -> None:
         key = keys.PART.at(job=job, part=task.part)
@@ -225,6 +250,32 @@ class Ledger:
             )
         return answer > 0
 
+    def begin_end(self, job: str, control: str) -> bool:
+        """Begin to make a job's report; False where it is closed, or a control that lives does so.
+
+        Args:
+            control: Who begins, as it stands among the controls that are alive; anybody else is
+                not waited for.
+        """
+        key = keys.JOB.at(job=job)
+        return bool(
+            self._begin_end(keys=[key, keys.CONTROLS.at()], args=[control, repr(self.now())])
+        )
+
+    def leave_end(self, job: str, control: str) -> None:
+        """Make a job's report no more; another may begin it."""
+        key = keys.JOB.at(job=job)
+        if self.client.hget(key, "ended_by") == control:
+            self.client.hdel(key, "ended_by")
+
+    def is_being_ended(self, job: str) -> bool:
+        """Whether a control that lives makes a job's report now."""
+        control = self.client.hget(keys.JOB.at(job=job), "ended_by")
+        if not control:
+            return False
+        (ends,) = self.client.zmscore(keys.CONTROLS.at(), [control])
+        return ends is not None and ends > self.now()
+
     def cancel(self, job: str) -> bool:
         """Mark a job as cancelled; False if it was closed already.
 
@@ -260,31 +311,65 @@ class Ledger:
         return JobRecord.model_validate({**found, "job": Job.model_validate_json(text)})
 
     def parts(self, job: str) -> tuple[PartRecord, ...]:
-        """Every part of a job, in the order of the plan."""
+        """Every part of a job, in the order of the plan; those that cannot be read say so."""
         return tuple(
             part_of(name, row)
             for name, row in self._part_rows(job, self.part_names(job), PART_FIELDS)
-            if row["state"] is not None
         )
 
-    def part(self, job: str, part: str) -> PartRecord | None:
-        """One part of a job; None where there is none.
+    def part_records(self, members: Sequence[str]) -> dict[str, PartRecord]:
+        """Parts of any jobs by their tasks' ids; those that are gone are left out."""
+        pipe = self.client.pipeline(transaction=False)
+        for member in members:
+            job, part = named(member)
+            pipe.hmget(keys.PART.at(job=job, part=part), PART_FIELDS)
+        return {
+            member: part_of(named(member)[1], dict(zip(PART_FIELDS, row, strict=True)))
+            for member, row in zip(members, pipe.execute(), strict=True)
+            if any(value is not None for value in row)
+        }
 
-        Raises:
-            ValidationError: It was tampered with, or is half written.
-        """
-        (name, row), *_ = self._part_rows(job, [part], PART_FIELDS)
-        return part_of(name, row) if row["state"] is not None else None
-
-    def tasks(self, job: str, parts: Sequence[str]) -> dict[str, HostTask]:
-        """What was to be done in these parts, as far as it can be read."""
-        found: dict[str, HostTask] = {}
-        for name, row in self._part_rows(job, parts, ("task",)):
+    def heads(self, jobs: Sequence[str]) -> dict[str, JobHead]:
+        """How these jobs stand; one that is gone, or cannot be read, is left out."""
+        fields = ("state", "total", "closed", "deadline_at", "cancelled_at")
+        pipe = self.client.pipeline(transaction=False)
+        for job in jobs:
+            pipe.hmget(keys.JOB.at(job=job), fields)
+        found: dict[str, JobHead] = {}
+        for job, row in zip(jobs, pipe.execute(), strict=True):
+            known = {name: value for name, value in zip(fields, row, strict=True) if value}
             try:
-                found[name] = HostTask.model_validate_json(row["task"] or "")
+                found[job] = JobHead.model_validate({"id": job, **known})
             except ValidationError as error:
-                logger("ledger").warning("the task of %s cannot be read: %s", name, error)
+                if known:
+                    logger("ledger").warning("job %s cannot be read: %s", job, error)
         return found
+
+    def refuse(self, job: str, part: str, hosts: Sequence[str]) -> None:
+        """Note which hosts run a version that cannot do a part, and have it looked after."""
+        self.client.hset(keys.PART.at(job=job, part=part), "refused", "\n".join(hosts))
+        self.leases.look_again({task_id(job, part): self.now()})
+
+    def mend(self, job: str, part: PartRecord) -> None:
+        """Write what can be said of a part whose entry is broken, so that it can be closed."""
+        key = keys.PART.at(job=job, part=part.part)
+        whole = {"state": part.state, "attempt": part.attempt, "owner": part.owner}
+        where = {"host": part.host if part.bound else "", "specialist": part.specialist}
+        self.client.hset(key, mapping=whole | where)
+        self.client.expire(key, max(self.client.ttl(keys.JOB.at(job=job)), 1))
+
+    def payload(self, job: str, part: str) -> dict[str, Any] | None:
+        """What was to be done in a part, as it travels; None where it cannot be read.
+
+        It may have been made by a newer version, which this one could not make a `HostTask` of.
+        """
+        text = self.client.hget(keys.PART.at(job=job, part=part), "task")
+        try:
+            found: object = json.loads(text or "")
+        except ValueError as error:
+            logger("ledger").warning("the task of %s cannot be read: %s", part, error)
+            return None
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
     def sent_again(self, job: str, part: str) -> None:
         """Count one more message of a part."""

@@ -76,16 +76,29 @@ class Presence:
         self._client.delete(keys.BEAT.at(host=host))
 
     def beat_control(self, instance: str, name: str) -> None:
-        """A control's sign of life."""
-        now = self._now()
-        pipe = self._client.pipeline(transaction=False)
-        pipe.zadd(keys.CONTROLS.at(), {f"{instance} {name}": now + self.ttl_seconds})
-        pipe.zremrangebyscore(keys.CONTROLS.at(), "-inf", now)
-        pipe.execute()
+        """A control's sign of life. Those whose signs have ended stay until they are buried."""
+        ends = self._now() + self.ttl_seconds
+        self._client.zadd(keys.CONTROLS.at(), {control_member(instance, name): ends})
 
     def leave_control(self, instance: str, name: str) -> None:
         """Take back a control's sign of life."""
-        self._client.zrem(keys.CONTROLS.at(), f"{instance} {name}")
+        self._client.zrem(keys.CONTROLS.at(), control_member(instance, name))
+
+    def ended_controls(self) -> dict[str, str]:
+        """The controls that ended without a word: their instances, by the member that stands for
+        them until they are buried."""
+        members = self._client.zrangebyscore(keys.CONTROLS.at(), "-inf", self._now())
+        return {member: member.partition(" ")[0] for member in members}
+
+    def bury_control(self, member: str) -> None:
+        """Forget a control that ended without a word."""
+        self._client.zrem(keys.CONTROLS.at(), member)
+
+    def alive(self) -> frozenset[str]:
+        """The hosts that were heard of within the life of a sign, in one short read. One that has
+        just left of its own will is among them; `beats` knows."""
+        since = self._now() - self.ttl_seconds
+        return frozenset(self._client.zrangebyscore(keys.HOSTS.at(), since, "+inf"))
 
     def controls(self) -> dict[str, str]:
         """The controls that are alive: instance and name."""
@@ -165,3 +178,13 @@ class Presence:
         """Unix time on the store's clock, which all share."""
         seconds, microseconds = self._client.time()
         return seconds + microseconds / 1e6
+
+
+def control_member(instance: str, name: str) -> str:
+    """What stands for a control among those that are alive."""
+    return f"{instance} {name}"
+
+
+def control_owner(instance: str) -> str:
+    """Under which owner a control's unacknowledged messages are kept."""
+    return f"control.{instance}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
-from swarm_tasks.models.base import Frozen, Moment
+from pydantic import ValidationError
+
+from swarm_tasks.models.base import HOST_PATTERN, Frozen, Moment
 from swarm_tasks.models.job import Job
 from swarm_tasks.models.report import JobStatus
 
@@ -22,6 +25,22 @@ class JobRecord(Frozen):
     status: JobStatus | None = None
 
 
+class JobHead(Frozen):
+    """What of a job changes while it is open, in one short read.
+
+    Args:
+        deadline_at: On the store's clock.
+        cancelled_at: On the same; None while nobody wants it to end early.
+    """
+
+    id: str
+    state: Literal["open", "closed"]
+    total: int
+    closed: int
+    deadline_at: float
+    cancelled_at: float | None = None
+
+
 class PartRecord(Frozen):
     """A part as the ledger has it, without its report.
 
@@ -32,6 +51,8 @@ class PartRecord(Frozen):
         lease_until: On the store's clock; 0 where nobody holds it.
         sends: How often a message of it was sent beyond the first.
         returns: How often it was put back.
+        refused: Hosts that run a version which cannot do it.
+        broken: What of its entry cannot be read; the rest is then made up.
     """
 
     part: str
@@ -44,6 +65,8 @@ class PartRecord(Frozen):
     lease_until: float = 0.0
     sends: int = 0
     returns: int = 0
+    refused: tuple[str, ...] = ()
+    broken: str = ""
 
 
 class JobSummary(Frozen):
@@ -63,21 +86,36 @@ class JobSummary(Frozen):
 
 PART_FIELDS = (
     *("host", "holder", "specialist", "state", "attempt", "owner", "lease_until"),
-    *("sends", "returns"),
+    *("sends", "returns", "refused"),
 )
 
 
 def part_of(name: str, row: Mapping[str, str | None]) -> PartRecord:
-    """A part from the fields of its hash.
-
-    Raises:
-        ValidationError: It was tampered with, or is half written.
-    """
+    """A part from the fields of its hash. One that is gone, half written or was tampered with is
+    made up from its name and says so: it must not keep its job from its end."""
     known = {field: value for field, value in row.items() if value is not None}
     bound = known.pop("host", "")
     holder = known.pop("holder", "")
-    return PartRecord.model_validate(
-        {"part": name, "host": bound or holder, "bound": bool(bound), **known}
+    refused = tuple(filter(None, known.pop("refused", "").split("\n")))
+    try:
+        return PartRecord.model_validate(
+            {"part": name, "host": bound or holder, "bound": bool(bound), "refused": refused}
+            | known
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        what = f"{first['loc'][0]}: {first['msg']}" if known else "it is gone"
+    host, _, rest = name.partition("/")
+    named = re.fullmatch(HOST_PATTERN, host)
+    return PartRecord(
+        part=name,
+        host=host if named else "",
+        bound=bool(named),
+        specialist=rest.partition("/")[0],
+        state="closed" if known.get("state") == "closed" else "sent",
+        attempt=0,
+        owner="",
+        broken=what,
     )
 
 

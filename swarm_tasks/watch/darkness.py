@@ -1,0 +1,93 @@
+"""Which hosts are dark, since when, and what their peers see of them."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from swarm_tasks.contracts import OutsideLook
+from swarm_tasks.models.outside import OutsideView
+from swarm_tasks.store.outside import OutsideViews
+
+GRACE_SECONDS = 2.0
+"""How much longer than its signs of life last a host may be silent before it is answered for: the
+service manager of a worker that fell has most likely started it again by then."""
+
+LOOK_SECONDS = 3.0
+"""How long the view of a peer is waited for; a look takes two at most."""
+
+
+@dataclass(slots=True)
+class Silence:
+    """A host that gives no sign of life.
+
+    Args:
+        since: When it was noticed, on the monotonic clock.
+        asked_at: When a peer was last asked for a look.
+    """
+
+    since: float
+    asked_at: float | None = None
+
+
+class Darkness:
+    """Follows the hosts whose parts wait in vain.
+
+    Args:
+        views: What peers have seen.
+        ask: Sends a peer the errand to look.
+    """
+
+    def __init__(self, views: OutsideViews, ask: Callable[[OutsideLook], None]) -> None:
+        self._views = views
+        self._ask = ask
+        self._silent: dict[str, Silence] = {}
+
+    def note(
+        self, asked: Collection[str], alive: Collection[str], clock: float, now: float
+    ) -> frozenset[str]:
+        """Note which of these hosts are silent, and have each looked at.
+
+        Args:
+            asked: Hosts whose parts wait.
+            alive: Hosts that give signs of life, these and others.
+            clock: The monotonic clock.
+            now: The store's.
+
+        Returns:
+            The silent ones.
+        """
+        silent = frozenset(asked) - frozenset(alive)
+        for host in self._silent.keys() - silent:
+            del self._silent[host]
+        for host in sorted(silent):
+            silence = self._silent.setdefault(host, Silence(clock))
+            if silence.asked_at is None or clock - silence.asked_at > 10 * LOOK_SECONDS:
+                silence.asked_at = clock
+                self._look(host, alive, now)
+        return silent
+
+    def _look(self, host: str, alive: Collection[str], now: float) -> None:
+        if alive and self._views.claim(host, LOOK_SECONDS):
+            peer = random.choice(sorted(alive))  # noqa: S311 - chance spreads the errands
+            self._ask(
+                OutsideLook(
+                    call=secrets.token_hex(6), host=peer, dark=host, expires_at=now + LOOK_SECONDS
+                )
+            )
+
+    def view(self, host: str, since: datetime | None) -> OutsideView | None:
+        """What a peer saw of a host since it was last heard of; None while nobody has looked."""
+        return self._views.get(host, since)
+
+    def to_be_answered_for(self, host: str, alive: Collection[str], clock: float) -> bool:
+        """Whether a silent host has had the time to come back, and a peer the time to look."""
+        silence = self._silent.get(host)
+        if silence is None or clock - silence.since < GRACE_SECONDS:
+            return False
+        asked_at = silence.asked_at
+        waited = asked_at is not None and clock - asked_at >= LOOK_SECONDS
+        return waited or not alive or self._views.get(host) is not None
