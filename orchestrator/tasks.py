@@ -10,14 +10,16 @@ from pydantic import ValidationError
 from orchestrator.service import Fleet
 from swarm_tasks import contracts
 from swarm_tasks.app import settings_of
-from swarm_tasks.errors import UsageError
+from swarm_tasks.errors import Busy, HostswarmError, UsageError
 from swarm_tasks.log import logger
 from swarm_tasks.models.job import AuditRequest
 
 
-# Acknowledged at once: an audit that a dying control held must not start hours later.
-@shared_task(name=contracts.AUDIT, acks_late=False)
+# Acknowledged when the job is sent: a control that dies before loses no request, and `asked` sees
+# that none makes two jobs, nor one hours later. What is refused is no fault to trace.
+@shared_task(name=contracts.AUDIT, bind=True, acks_late=True, throws=(HostswarmError,))
 def audit(
+    self: Any,
     question: str = "",
     hosts: tuple[str, ...] = (),
     specialists: tuple[str, ...] = (),
@@ -27,10 +29,12 @@ def audit(
     after a model has been asked for the plan. Its report comes later.
 
     Keyword arguments are the fields of `AuditRequest`, `budget_usd` and `max_tokens` among them.
-    For a scheduled audit that another beat has just asked for, the answer is None.
+    For a scheduled audit that another beat has just asked for, or that has no room, the answer is
+    None.
 
     Raises:
         UsageError: An argument is wrong; the producer finds the message as the task's error.
+        Busy: There is no room; its message says when to ask again.
     """
     try:
         request = AuditRequest.model_validate(
@@ -42,7 +46,12 @@ def audit(
         raise UsageError(f"{contracts.AUDIT}: {place}: {first['msg']}") from None
     fleet = _fleet()
     try:
-        job = fleet.audit_once(request)
+        job = fleet.audit_once(request, self.request.id or "")
+    except Busy as error:
+        if not request.slot:
+            raise
+        logger("control").warning("schedule %s is left out this time: %s", request.slot, error)
+        return None
     finally:
         fleet.close()
     if job is None:

@@ -77,11 +77,14 @@ class Busy(JobError):
     """As many parts wait as may. Nothing was asked; the same request may be sent again.
 
     Args:
+        message: What waits, what may, and when to ask again: a producer may see no more of it.
         retry_after_seconds: When there is most likely room again.
     """
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
-        super().__init__(message, f"ask again in {retry_after_seconds:.0f} s")
+        super().__init__(message)
+        # Celery keeps an error's arguments, and makes it anew from them for the producer.
+        self.args = (message, retry_after_seconds)
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -97,3 +97,15 @@ def read_events(
     for _, entries in answer or ():
         for identifier, fields in entries:
             yield identifier, Event.model_validate_json(fields["event"])
+
+
+def last_events(client: Commands, jobs: Sequence[str], limit: int) -> list[Event]:
+    """The last events of some jobs, as many of each."""
+    pipe = client.pipeline(transaction=False)
+    for job in jobs:
+        pipe.xrevrange(keys.EVENTS.at(job=job), count=limit)
+    return [
+        Event.model_validate_json(fields["event"])
+        for entries in pipe.execute()
+        for _, fields in entries
+    ]
