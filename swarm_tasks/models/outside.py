@@ -138,7 +138,7 @@ def dark_reason(view: OutsideView | None, *, known: bool) -> str:
 
 
 def seen_text(view: OutsideView) -> str:
-    """What a peer saw, on one line: `192.0.2.7: ping answers in 0.4 ms; 22/tcp (sshd) answers`."""
+    """What a peer saw, on one line: `at 192.0.2.7, ping answers in 0.4 ms; 22/tcp answers`."""
     said: list[str] = []
     if view.address:
         said.append(_ping_text(view.ping))
@@ -148,14 +148,16 @@ def seen_text(view: OutsideView) -> str:
                 verb = {"answers": "answers" if len(those) == 1 else "answer"}.get(state, state)
                 said.append(f"{_ports_text(those)} {verb}")
     said += view.notes
-    where = f"{view.address}: " if view.address else ""
+    where = f"at {view.address}, " if view.address else ""
     return where + "; ".join(said)
 
 
 def _ping_text(ping: Echo) -> str:
     if ping.state == "answers":
-        took = "" if ping.milliseconds is None else f" in {ping.milliseconds:.3g} ms"
-        return f"ping answers{took}"
+        if ping.milliseconds is None:
+            return "ping answers"
+        digits = 0 if ping.milliseconds >= 10 else 1 if ping.milliseconds >= 1 else 2
+        return f"ping answers in {ping.milliseconds:,.{digits}f} ms"
     if ping.state == "silent":
         return "no answer to ping"
     return f"ping not tried ({ping.reason})" if ping.reason else "ping not tried"

@@ -31,6 +31,7 @@ from swarm_tasks.models.finding import (
     fingerprint,
 )
 from swarm_tasks.models.job import Plan, PlanLine
+from swarm_tasks.models.outside import Echo, LastAudit, OutsideView, PortSeen
 from swarm_tasks.models.report import (
     Coverage,
     Degraded,
@@ -690,6 +691,7 @@ def _line(host: str, index: int, dark: bool, failed: bool) -> HostLine:
             reason=reason,
             last_seen=CREATED - timedelta(minutes=26, seconds=11),
             parts=tuple(_absent(name, StopReason.DARK, reason) for name in SPECIALISTS),
+            outside=_seen(host),
         )
     if failed:
         reason = "the worker was killed for want of memory"
@@ -716,6 +718,33 @@ def _line(host: str, index: int, dark: bool, failed: bool) -> HostLine:
         platform="linux",
         last_seen=CREATED + timedelta(seconds=2),
         parts=parts,
+    )
+
+
+def _seen(host: str) -> OutsideView:
+    """A machine that is up, without its worker, as a peer sees it."""
+    return OutsideView(
+        host=host,
+        seen_by="web-1",
+        at=CREATED + timedelta(seconds=6.4),
+        address="10.20.0.12",
+        resolved="its worker announced it",
+        ping=Echo(state="answers", milliseconds=0.412),
+        ports=(
+            PortSeen(number=22, service="sshd", state="answers"),
+            PortSeen(number=5432, service="postgres", state="refused"),
+            PortSeen(number=9100, state="silent"),
+        ),
+        last_seen=CREATED - timedelta(minutes=26, seconds=11),
+        last_audit=LastAudit(
+            job="h4n8s2v6bc",
+            at=CREATED - timedelta(hours=3),
+            specialists=("storage", "services"),
+            findings=2,
+            worst=Severity.CRITICAL,
+            titles=("Volume nearly full", "Security updates missing"),
+        ),
+        notes=("nothing more at fd20::12",),
     )
 
 
@@ -772,8 +801,8 @@ def _poisoned(model: Model) -> Model:
     # A pattern, an enum or a literal keeps its value: such a report would be refused on arrival.
     if isinstance(filled.get("source"), list):
         filled["source"] = tuple(f"{HOSTILE}{one}" for one in filled["source"])
-    if "ruled_out" in filled:
-        filled["ruled_out"] = tuple(f"{HOSTILE}{one}" for one in filled["ruled_out"])
+    for name in {"ruled_out", "notes", "titles"} & filled.keys():
+        filled[name] = tuple(f"{HOSTILE}{one}" for one in filled[name])
     return type(model).model_validate(filled)
 
 
