@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import redis
 from celery import Celery
@@ -15,6 +15,7 @@ from orchestrator.calling import call_tool
 from orchestrator.checks import CHECK_SECONDS, QUICK_SECONDS, Checks
 from orchestrator.finish import finish
 from orchestrator.keeper import Keeper
+from orchestrator.patience import AWAY_SECONDS, Patience, forgotten
 from orchestrator.plan import host_tasks, parts_anywhere, select_hosts, select_specialists
 from orchestrator.planner import make_plan
 from orchestrator.pressure import Pressure
@@ -23,7 +24,7 @@ from orchestrator.scope import Scope
 from swarm_tasks import sending
 from swarm_tasks.app import close_app, instance_of, make_app
 from swarm_tasks.config import Settings
-from swarm_tasks.errors import JobError, UsageError
+from swarm_tasks.errors import JobError, UnknownName, UsageError
 from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.event import Event, EventKind
@@ -71,6 +72,7 @@ class Fleet:
         )
         self.trust = TrustRecord(self.client)
         self.acks = Acks(self.client)
+        self.patience_seconds = AWAY_SECONDS
         self._app = app
         self._owns_app = app is None
 
@@ -212,28 +214,50 @@ class Fleet:
         """Every event of a job from its beginning, until it is closed.
 
         Where nobody else does, this looks after parts and ends the job, so that it ends all the
-        same.
+        same. A store that goes away is waited for.
 
         Raises:
             UnknownName: There is no such job.
+            JobError: The store came back without it.
+            redis.RedisError: The store stayed away.
         """
         self.ledger.record(job)
-        keeper, watcher = self._keeper(), self._watcher()
-        last, looked = "0", time.monotonic()
+        patience, ended = Patience(job, self.patience_seconds), self._looking(job)
+        last = "0"
         while True:
-            for identifier, event in read_events(self.client, job, last, PATIENCE_SECONDS):
-                last = identifier
-                yield event
-                if event.kind is EventKind.JOB_CLOSED:
+            try:
+                for identifier, event in read_events(self.client, job, last, PATIENCE_SECONDS):
+                    last = identifier
+                    yield event
+                    if event.kind is EventKind.JOB_CLOSED:
+                        return
+                if ended():
                     return
+            except redis.RedisError as error:
+                patience.bear(error)
+            except UnknownName:
+                raise forgotten(job) from None
+            else:
+                patience.ease()
+
+    def _looking(self, job: str) -> Callable[[], bool]:
+        """A look now and then at whether a job has ended, and at what nobody else looks after."""
+        keeper, watcher = self._keeper(), self._watcher()
+        looked = time.monotonic()
+
+        def ended() -> bool:
+            nonlocal looked
             if time.monotonic() - looked < PATIENCE_SECONDS:
-                continue
+                return False
             looked = time.monotonic()
             if self.ledger.record(job).state == "closed":
-                return
+                return True
             watcher.tick()
             if not self.presence.controls():
                 keeper.look_after(job)
+            return False
+
+        return ended
 
     def _keeper(self) -> Keeper:
         """What does here what control would do."""
