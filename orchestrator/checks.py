@@ -78,9 +78,11 @@ class Checks:
         left = record.deadline_at - self.ledger.now() - closing
         seconds = min(self.seconds, most, left)
         waiting: dict[str, Question] = {}
-        alive = self.presence.beats(record.job.hosts)
+        # Who lets any host answer asks the whole fleet.
+        hosts = record.job.hosts or tuple(view.host for view in self.presence.fleet())
+        alive = self.presence.beats(hosts)
         for question in asked:
-            reason = _unable(record, question.host, alive, seconds, len(waiting))
+            reason = _unable(record, hosts, question.host, alive, seconds, len(waiting))
             call = "" if reason else self._send(record.job.id, question, seconds)
             if call:
                 waiting[call] = question
@@ -143,11 +145,16 @@ def without_asking(parts: Sequence[HostReport], reason: str) -> Folded:
 
 
 def _unable(
-    record: JobRecord, host: str, alive: Mapping[str, object], seconds: float, sent: int
+    record: JobRecord,
+    hosts: Sequence[str],
+    host: str,
+    alive: Mapping[str, object],
+    seconds: float,
+    sent: int,
 ) -> str:
     """Why a host is not asked; empty where it is."""
-    if host not in record.job.hosts:
-        return f"{host} was not asked in this job"
+    if host not in hosts:
+        return f"{host} was not asked in this job" if record.job.hosts else f"{host} is not known"
     if record.cancelled_at is not None:
         return CANCELLED
     if host not in alive:

@@ -8,16 +8,28 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from swarm_tasks import __version__
 from swarm_tasks.errors import JobError, UnknownName
 from swarm_tasks.models.charge import Tier
-from swarm_tasks.models.job import HostTask, Job, Specialist
+from swarm_tasks.models.job import (
+    ANY_SIGN,
+    PART_FORMAT,
+    AuditRequest,
+    HostTask,
+    Job,
+    Specialist,
+)
 from swarm_tasks.models.policy import Checks, Policy
 from swarm_tasks.routing import lane_of, part_queue
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One agent to be: a specialist on a host, and what it is asked."""
+    """One agent to be: a specialist on a host, and what it is asked.
+
+    Args:
+        host: Empty for whichever host takes it.
+    """
 
     host: str
     specialist: Specialist
@@ -78,6 +90,23 @@ def default_parts(
     )
 
 
+def parts_anywhere(request: AuditRequest, specialists: Sequence[Specialist]) -> tuple[Part, ...]:
+    """A part for each question that any host may take, in the asker's order.
+
+    Args:
+        specialists: All that the request wants.
+    """
+    known = {one.name: one for one in specialists}
+    return tuple(
+        Part(
+            host="",
+            specialist=known[one.specialist or request.specialists[0]],
+            question=one.question or request.question,
+        )
+        for one in request.anywhere
+    )
+
+
 def host_tasks(
     job: Job,
     parts: Sequence[Part],
@@ -88,11 +117,13 @@ def host_tasks(
     *,
     periodic: bool = False,
 ) -> tuple[HostTask, ...]:
-    """One task for each part, host by host, in the job's order of specialists.
+    """One task for each part, host by host, in the job's order of specialists; those that any host
+    may take stay in the order that they have.
 
     A part is named after its host and specialist; one with a second question to the same
-    specialist there is called `host/specialist/2`. The asker's thresholds and overrides travel;
-    its checks do not: what one machine must run is no fault where it is missing on another.
+    specialist there is called `host/specialist/2`. `*` stands for any host. The asker's thresholds
+    and overrides travel; its checks do not: what one machine must run is no fault where it is
+    missing on another.
 
     Args:
         images: How many images the store keeps for the job.
@@ -104,8 +135,10 @@ def host_tasks(
     seen: Counter[str] = Counter()
     queued: Counter[str] = Counter()
     tasks: list[HostTask] = []
-    for part in sorted(parts, key=lambda one: (one.host, order[one.specialist.name])):
-        name = f"{part.host}/{part.specialist.name}"
+    for part in sorted(
+        parts, key=lambda one: (one.host, order[one.specialist.name] if one.host else 0)
+    ):
+        name = f"{part.host or ANY_SIGN}/{part.specialist.name}"
         seen[name] += 1
         queue = part_queue(part.host)
         queued[queue] += 1
@@ -115,6 +148,8 @@ def host_tasks(
                 part=name if seen[name] == 1 else f"{name}/{seen[name]}",
                 host=part.host,
                 specialist=part.specialist,
+                format=PART_FORMAT,
+                version=__version__,
                 lane=lane_of(queued[queue] - 1, periodic=periodic),
                 question=part.question,
                 brain=job.brain,

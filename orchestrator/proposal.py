@@ -115,8 +115,8 @@ class Planned:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Every host with a part, sorted."""
-        return tuple(sorted({part.host for part in self.parts}))
+        """Every host with a part that is bound to it, sorted."""
+        return tuple(sorted({part.host for part in self.parts if part.host}))
 
     def specialists(self, order: Sequence[Specialist]) -> tuple[str, ...]:
         """The specialists that have a part, in this order."""
@@ -140,6 +140,11 @@ def planned_by_default(scope: Scope, why: str, degraded: str = "") -> Planned:
     """
     parts = default_parts(scope.hosts, scope.specialists, scope.question)
     return Planned(parts, Plan(by="default", why=why, degraded=degraded))
+
+
+def planned_by_asker(parts: tuple[Part, ...]) -> Planned:
+    """The plan of an asker whose questions any host may take."""
+    return Planned(parts, Plan(by="asker", why="each question goes to one agent, on any host"))
 
 
 def read_plan(text: str, scope: Scope) -> Planned | NoPlan:

@@ -23,15 +23,18 @@ def summary_of(
     cancelled: bool,
     claims: Tally = NO_CLAIMS,
     doubts: Sequence[Doubt] = (),
+    questions: tuple[int, int] | None = None,
 ) -> str:
     """What a person wants to hear first, in a few sentences.
 
     Args:
         claims: What became of all claims.
         doubts: Models whose claims were wrong too often of late.
+        questions: How many were answered of how many, where any host might take them.
     """
-    asked, answered = len(coverage.asked), len(coverage.answered)
-    said = [f"{answered} of {_count(asked, 'host')} answered."]
+    hosts = len(coverage.answered), len(coverage.asked)
+    answered, asked = questions or hosts
+    said = [f"{answered} of {_count(asked, 'question' if questions else 'host')} answered."]
     if cancelled:
         said.insert(0, "The job was cancelled.")
     for word, hosts in (("dark", coverage.dark), ("failed", coverage.failed)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -62,13 +62,18 @@ class Circumstances:
     unmeasured: Mapping[Place, str] = field(default_factory=dict[Place, str])
 
 
+def hosts_of(job: Job, parts: Iterable[HostReport]) -> tuple[str, ...]:
+    """Every host that a job is about, sorted: those that were asked, or those that took a part."""
+    return tuple(sorted({*job.hosts, *(part.host for part in parts)}))
+
+
 def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> Report:
     """The report of a job whose parts are all closed. Its summary is made from counts."""
     parts, removed = all_settled(parts)
     hosts = tuple(
         _host_line(host, group, job, around) for host, group in _by_host(job, parts).items()
     )
-    coverage = _coverage(job, hosts)
+    coverage = _coverage(hosts)
     disputed = disputes(parts)
     named = joined(parts, around.known, {said.place[:2] for one in disputed for said in one.said})
     findings = tuple(named.values())
@@ -89,7 +94,7 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
     checks = Usage(tool_calls=len(around.measured))
     usage = total((*(line.usage for line in hosts), Usage.of(around.charges), checks))
     return Report(
-        job=_job_line(job, around, coverage, brain_of(job, charges, degraded)),
+        job=_job_line(job, around, _status(job, coverage, parts), brain_of(job, charges, degraded)),
         coverage=coverage,
         hosts=hosts,
         findings=findings,
@@ -101,6 +106,7 @@ def synthesize(job: Job, parts: Sequence[HostReport], around: Circumstances) -> 
             cancelled=around.cancelled,
             claims=claims,
             doubts=around.known.doubts,
+            questions=_questions(job, parts),
         ),
         usage=usage.model_copy(update={"wall_seconds": _wall_seconds(job, around)}),
         patterns=across.patterns,
@@ -132,16 +138,16 @@ def bare_report(
         HostLine(host=host, status=HostStatus.DARK, reason="its worker gives no sign of life")
         if host in dark
         else HostLine(host=host, status=HostStatus.FAILED, reason=reason)
-        for host in job.hosts
+        for host in hosts_of(job, parts)
     )
-    coverage = _coverage(job, lines)
+    coverage = _coverage(lines)
     charges = (*(one for part in parts for one in part.charges), *around.charges)
     try:
         bill, usage = summed(charges), Usage.of(charges)
     except ValueError:  # a sum that no model carries: what it cost is unknown, not nothing
         bill, usage = (), Usage(llm_calls=sum(one.calls for one in charges), cost_usd=None)
     return Report(
-        job=_job_line(job, around, coverage, "degraded"),
+        job=_job_line(job, around, JobStatus.FAILED, "degraded"),
         coverage=coverage,
         hosts=lines,
         findings=(),
@@ -153,13 +159,13 @@ def bare_report(
     )
 
 
-def _job_line(job: Job, around: Circumstances, coverage: Coverage, brain: Thought) -> JobLine:
+def _job_line(job: Job, around: Circumstances, status: JobStatus, brain: Thought) -> JobLine:
     return JobLine(
         id=job.id,
         question=job.question,
         created=job.created,
         finished=around.finished,
-        status=_status(coverage),
+        status=status,
         brain=brain,
         deadline_seconds=job.deadline_seconds,
         cancelled=around.cancelled,
@@ -185,12 +191,18 @@ def _degraded(job: Job, parts: Sequence[HostReport]) -> Iterator[Degraded]:
 
 def _by_host(job: Job, parts: Sequence[HostReport]) -> dict[str, list[HostReport]]:
     order = {name: index for index, name in enumerate(job.specialists)}
-    groups: dict[str, list[HostReport]] = {host: [] for host in job.hosts}
+    groups: dict[str, list[HostReport]] = {host: [] for host in hosts_of(job, parts)}
     for part in parts:
         groups[part.host].append(part)
     for group in groups.values():
-        group.sort(key=lambda part: (order.get(part.specialist, len(order)), part.part))
+        group.sort(key=lambda part: (order.get(part.specialist, len(order)), _turn(part.part)))
     return groups
+
+
+def _turn(part: str) -> tuple[int, str]:
+    """Which question to its specialist a part is, by its name: the tenth comes after the second."""
+    number = part.rpartition("/")[2]
+    return (int(number) if number.isdecimal() and len(number) < 10 else 1, part)
 
 
 def _host_line(host: str, parts: Sequence[HostReport], job: Job, around: Circumstances) -> HostLine:
@@ -263,22 +275,35 @@ def _reason(parts: Sequence[HostReport], status: HostStatus) -> str:
             by_reason.setdefault(part.reason, []).append(part.specialist)
     if len(by_reason) == 1 and len(next(iter(by_reason.values()))) == len(parts):
         return next(iter(by_reason))
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+    return "; ".join(
+        f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in by_reason.items()
+    )
 
 
-def _coverage(job: Job, hosts: Sequence[HostLine]) -> Coverage:
+def _coverage(hosts: Sequence[HostLine]) -> Coverage:
     def those(status: HostStatus) -> tuple[str, ...]:
         return tuple(line.host for line in hosts if line.status is status)
 
     return Coverage(
-        asked=job.hosts,
+        asked=tuple(line.host for line in hosts),
         answered=those(HostStatus.ANSWERED),
         dark=those(HostStatus.DARK),
         failed=those(HostStatus.FAILED),
     )
 
 
-def _status(coverage: Coverage) -> JobStatus:
+def _status(job: Job, coverage: Coverage, parts: Sequence[HostReport]) -> JobStatus:
+    """Of a job for any host, each question counts by itself: nobody asked for a whole host."""
     if coverage.whole:
         return JobStatus.COMPLETE
-    return JobStatus.PARTIAL if coverage.answered else JobStatus.FAILED
+    answered = coverage.answered
+    if not job.hosts:
+        answered = [part.part for part in parts if part.status is HostStatus.ANSWERED]
+    return JobStatus.PARTIAL if answered else JobStatus.FAILED
+
+
+def _questions(job: Job, parts: Sequence[HostReport]) -> tuple[int, int] | None:
+    """How many questions for any host were answered, of how many; None where hosts were asked."""
+    if job.hosts:
+        return None
+    return sum(part.status is HostStatus.ANSWERED for part in parts), len(parts)

@@ -37,8 +37,17 @@ STYLES = {
     Severity.WARNING: "bold yellow",
     Severity.INFO: "bold blue",
 }
+ANSWERS_LISTED = 40
+"""How many answers to questions for any host are listed before the rest is counted."""
+
 ANSWER_CHARACTERS = 240
 """How much of an agent's answer is shown; the page and `show` have all of it."""
+
+PLANNED = {
+    "model": "Planned by a model",
+    "asker": "Planned by the asker",
+    "default": "The default plan",
+}
 
 NAMED = 6
 """How many hosts of a pattern are named."""
@@ -97,12 +106,15 @@ def _print_answers(page: Page, report: Report, listed: int, *, verbose: bool) ->
     answers = coverage.answers(report)
     if not answers:
         return
+    if coverage.anywhere(report):  # there they are what was asked for
+        listed = max(listed, ANSWERS_LISTED)
     page.gap()
     page.say(("The agents answer", "bold"))
     for answer in answers[:listed]:
         said = answer.text if verbose else words.cut_words(answer.text, ANSWER_CHARACTERS)
         name = (f"{answer.host}/{answer.specialist}", "bold")
-        asked = f" ({words.one_line(answer.question)})" if verbose and answer.question else ""
+        told = answer.question and (verbose or coverage.anywhere(report))
+        asked = f" ({words.one_line(answer.question)})" if told else ""
         page.say(name, (asked, "dim"), f"  {words.one_line(said)}", indent=2, hang=2)
     _print_rest(page, len(answers) - listed, "more answer", indent=2)
 
@@ -275,7 +287,7 @@ def _print_plan(page: Page, report: Report) -> None:
     if plan is None or (plan.by != "model" and not plan.notes):
         return
     page.gap()
-    by = "Planned by a model" if plan.by == "model" else "The default plan"
+    by = PLANNED[plan.by]
     page.say((by, "bold"), (f"  {words.one_line(plan.why)}", "dim"))
     for line in plan.lines:
         where = words.names_text(tuple(map(words.one_line, line.hosts)), 4)

@@ -69,13 +69,29 @@ class AgentAnswer:
 
 
 def answers(report: Report) -> list[AgentAnswer]:
-    """What the agents answered, host by host; nothing where nobody asked."""
+    """What the agents answered, host by host; nothing where nobody asked.
+
+    Where any host might take a question, each stands here, whatever became of it.
+    """
     return [
-        AgentAnswer(line.host, part.specialist, part.answer.strip(), part.question)
+        AgentAnswer(line.host, part.specialist, said, part.question)
         for line in report.hosts
         for part in line.parts
-        if part.answer.strip() and (report.job.question.strip() or part.question)
+        if (report.job.question.strip() or part.question)
+        and (said := part.answer.strip() or (_in_place_of_words(part) if anywhere(report) else ""))
     ]
+
+
+def _in_place_of_words(part: PartLine) -> str:
+    """What is told of a question that no agent answered in words."""
+    if part.status is not HostStatus.ANSWERED:
+        return f"No answer: {part_shortfall(part)}."
+    return "Answered by the rules, which speak in findings only."
+
+
+def anywhere(report: Report) -> bool:
+    """Whether its questions were for any host."""
+    return report.job.plan is not None and report.job.plan.by == "asker"
 
 
 def headline(report: Report) -> str:
@@ -83,7 +99,9 @@ def headline(report: Report) -> str:
     could not be measured again."""
     answered, asked = len(report.coverage.answered), len(report.coverage.asked)
     if not answered:
-        return "No host answered"
+        some = anywhere(report) and report.job.status is JobStatus.PARTIAL
+        whole = " in full" if some else ""
+        return f"No host answered{whole}"
     tally = tally_text(standing(report.findings))
     if not tally:
         those = "" if answered == asked else f" on the {count_text(answered, 'host')} that answered"
@@ -93,8 +111,14 @@ def headline(report: Report) -> str:
 
 
 def coverage_text(report: Report) -> str:
-    """Who answered and who did not: `4 of 6 hosts answered; 1 dark (db-2)`."""
+    """Who answered and who did not: `4 of 6 hosts answered; 1 dark (db-2)`, or, where any host
+    might answer, `23 of 24 questions answered, on 6 hosts`."""
     coverage = report.coverage
+    if anywhere(report):
+        parts = [part for line in report.hosts for part in line.parts]
+        answered = sum(part.status is HostStatus.ANSWERED for part in parts)
+        hosts = count_text(sum(bool(line.specialists) for line in report.hosts), "host")
+        return f"{answered:,} of {count_text(len(parts), 'question')} answered, on {hosts}"
     asked = count_text(len(coverage.asked), "host")
     said = [f"{len(coverage.answered):,} of {asked} answered"]
     for word, hosts in (("dark", coverage.dark), ("failed", coverage.failed)):

@@ -14,6 +14,7 @@ from types import FrameType
 from pydantic import ValidationError
 from rich.console import Console
 
+from orchestrator.plan import select_specialists
 from orchestrator.render.console import print_report
 from orchestrator.render.coverage import plugin_exit_code
 from orchestrator.render.html import write_html
@@ -21,10 +22,12 @@ from orchestrator.service import Fleet, resolve
 from orchestrator.surfaces.host_files import expand_files
 from orchestrator.surfaces.image_files import image_urls
 from orchestrator.surfaces.live import show_live
+from orchestrator.surfaces.question_files import questions_from
 from orchestrator.surfaces.session import Given, open_fleet
+from swarm_tasks.config import Settings
 from swarm_tasks.embedded import running_store
 from swarm_tasks.errors import ArgumentError, JobError, OutputError
-from swarm_tasks.models.job import QUESTION_LIMIT, AuditRequest, BrainChoice
+from swarm_tasks.models.job import QUESTION_LIMIT, Anywhere, AuditRequest, BrainChoice
 from swarm_tasks.models.report import Report
 
 
@@ -35,6 +38,8 @@ class AuditOptions:
     question: str
     hosts: tuple[str, ...]
     specialists: tuple[str, ...]
+    anywhere: bool
+    anywhere_from: Path | None
     brain: str
     deadline_seconds: float | None
     budget_usd: float | None
@@ -54,7 +59,7 @@ def run_audit(given: Given, options: AuditOptions) -> int:
         JobError: The job could not be brought to a report.
         OutputError: There is a report, but it could not be written where it should go.
     """
-    request = request_from(options)
+    request = request_from(options, given.settings)
     resolve(request, given.settings)
     if options.html is not None:
         check_writable(options.html)
@@ -74,12 +79,14 @@ def run_audit(given: Given, options: AuditOptions) -> int:
     return deliver(report, options.as_json, options.html, options.exit_code)
 
 
-def request_from(options: AuditOptions) -> AuditRequest:
+def request_from(options: AuditOptions, settings: Settings) -> AuditRequest:
     """The request that the options make.
 
     Raises:
         ArgumentError: One of them is wrong.
+        UnknownName: A specialist that is to be asked anywhere is not known.
     """
+    anywhere = questions_anywhere(options, settings)
     if len(options.question) > QUESTION_LIMIT:
         raise ArgumentError(
             f"the question has {len(options.question):,} characters",
@@ -90,7 +97,8 @@ def request_from(options: AuditOptions) -> AuditRequest:
             {
                 "question": options.question,
                 "hosts": expand_files(options.hosts),
-                "specialists": options.specialists,
+                "specialists": () if anywhere else options.specialists,
+                "anywhere": anywhere,
                 "brain": options.brain,
                 "deadline_seconds": options.deadline_seconds,
                 "budget_usd": options.budget_usd,
@@ -106,11 +114,31 @@ def request_from(options: AuditOptions) -> AuditRequest:
         raise ArgumentError(f"--{option}: {said}", "see `hostswarm audit --help`") from None
 
 
+def questions_anywhere(options: AuditOptions, settings: Settings) -> tuple[Anywhere, ...]:
+    """What is asked of any host: each chosen specialist once, or as a file has it.
+
+    Raises:
+        ArgumentError: Hosts are named as well, or the file cannot be used.
+        UnknownName: There is no such specialist.
+    """
+    if not options.anywhere and options.anywhere_from is None:
+        return ()
+    if options.hosts:
+        raise ArgumentError(
+            "--anywhere asks any host, and --hosts names some", "leave one of the two out"
+        )
+    chosen = select_specialists(options.specialists, settings.all_specialists)
+    if options.anywhere_from is None:
+        return tuple(Anywhere(specialist=one.name) for one in chosen)
+    names = [one.name for one in chosen] if options.specialists else []
+    return questions_from(options.anywhere_from, names)
+
+
 def show_planning(
     given: Given, request: AuditRequest, *, quiet: bool
 ) -> AbstractContextManager[object]:
     """Say that a model is being waited for, where one is to plan and there is a terminal."""
-    if quiet or request.brain is BrainChoice.RULES:
+    if quiet or request.brain is BrainChoice.RULES or request.anywhere:
         return nullcontext()
     if not request.question.strip() or not given.settings.has_model:
         return nullcontext()

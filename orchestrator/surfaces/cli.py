@@ -67,6 +67,7 @@ def common(
         "hostswarm audit 'why is the mail slow?' --hosts mail1,mail2 --specialists network",
         "hostswarm audit 'what broke here at three?' --img graph.png --budget 0.50",
         "hostswarm audit --hosts @hosts.txt --deadline 1m --html report.html",
+        "hostswarm audit --anywhere-from questions.txt --specialists network",
         "hostswarm audit --json | jq .coverage",
         "hostswarm audit --exit-code   (0 ok, 1 warning, 2 critical, 3 incomplete)",
     )
@@ -82,6 +83,17 @@ def audit(
     specialists: Annotated[
         str, typer.Option(help="storage, services, network, … Default: all of them.")
     ] = "",
+    anywhere: Annotated[
+        bool,
+        typer.Option("--anywhere", help="One agent of each specialist, on whichever host is free."),
+    ] = False,
+    anywhere_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with a question for any host on each line: SPECIALIST: QUESTION, or with "
+            "--specialists the question alone."
+        ),
+    ] = None,
     brain: Annotated[str, typer.Option(help="auto, rules or llm.")] = "auto",
     deadline: Annotated[
         str, typer.Option(help="When to report with what there is: 90s, 5m, 1h.")
@@ -114,6 +126,8 @@ def audit(
         question=question,
         hosts=split_names(hosts),
         specialists=split_names(specialists),
+        anywhere=anywhere,
+        anywhere_from=anywhere_from,
         brain=brain,
         deadline_seconds=parse_seconds(deadline, "--deadline") if deadline else None,
         budget_usd=parse_dollars(budget, "--budget") if budget else None,

@@ -174,7 +174,7 @@ def _print_jobs(found: Sequence[JobSummary]) -> None:
             Text(job.id, "bold"),
             f"{job.created:%Y-%m-%d %H:%M:%S}",
             job.status.value if job.status else job.state,
-            str(job.hosts),
+            str(job.hosts or "any"),
             f"{job.closed}/{job.total}",
             Text(job.asked_by),
             Text(job.question[:60]),

@@ -40,6 +40,7 @@ class Row:
 
     def take(self, event: Event) -> None:
         """Bring the row up to an event."""
+        self.host = event.host or self.host  # another may go on with it
         match event.kind:
             case EventKind.TOOL_STARTED:
                 self.running.append(event.tool)

@@ -9,12 +9,18 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from swarm_tasks.models.base import Frozen, HostName, HostOrAny, Moment, Name
+from swarm_tasks.models.base import NAME_PATTERN, Frozen, HostName, HostOrAny, Moment, Name
 from swarm_tasks.models.charge import Allowance, Tier
 from swarm_tasks.models.policy import Policy, SweepCall
 
 QUESTION_LIMIT = 8_000
 """The longest question, in characters: it travels with every part."""
+
+MOST_ANYWHERE = 5_000
+"""Questions for any host in one request …"""
+
+ANYWHERE_LIMIT_CHARACTERS = 4 << 20
+"""… and how long they may be in all: each is kept with its part, and again in the report."""
 
 DEADLINE_LIMIT_SECONDS = 86_400.0
 """The longest deadline: a day. A message that is being worked on is kept back for longer."""
@@ -84,14 +90,15 @@ class Plan(Frozen):
     """How a job was broken into its parts.
 
     Args:
-        by: The default plan is every specialist on every host, with the job's own question.
+        by: The default plan is every specialist on every host, with the job's own question. The
+            asker's own is a question to one agent each, on any host.
         why: The planner's reason as a whole; for the default plan, why it was taken.
         lines: What a model planned; the default plan has none.
         notes: What of a model's plan was left out or added, and why: for people.
         degraded: Why the default plan stands in for a model's; empty if none was to be asked.
     """
 
-    by: Literal["default", "model"] = "default"
+    by: Literal["default", "model", "asker"] = "default"
     why: str = ""
     lines: tuple[PlanLine, ...] = ()
     notes: tuple[str, ...] = ()
@@ -123,6 +130,12 @@ class Job(Frozen):
 
 PART_FORMAT = 1
 """What a worker must understand to do a part. It grows when an older worker would do it wrong."""
+
+ANY_HOST = "any-host"
+"""What stands for the host of a part that any host may do, while none has taken it."""
+
+ANY_SIGN = "*"
+"""What stands for the host in the name of such a part: no host can be called so."""
 
 LANES = 4
 """Lines in one queue, the first of them before the others. See `swarm_tasks.routing`."""
@@ -159,6 +172,18 @@ class HostTask(Frozen):
     tier: Tier = Tier.WORKER
 
 
+class Anywhere(Frozen):
+    """One question to one agent, on whichever host takes it.
+
+    Args:
+        specialist: Who is asked; empty for the only one that the request names.
+        question: Empty for the request's own.
+    """
+
+    specialist: str = Field(default="", pattern=f"{NAME_PATTERN}|^$")
+    question: str = Field(default="", max_length=QUESTION_LIMIT)
+
+
 class AuditRequest(Frozen):
     """What a producer, beat or the command line asks for: a job not yet planned.
 
@@ -166,7 +191,9 @@ class AuditRequest(Frozen):
 
     Args:
         hosts: Names or globs; empty means the whole fleet.
-        specialists: Names; empty means all.
+        specialists: Names; empty means all. With `anywhere`, at most one: who is asked where a
+            question names nobody.
+        anywhere: Questions to one agent each, on any host; then no host may be named.
         deadline_seconds: None takes the setting.
         slot: Which schedule asks, so that two beats ask once; empty for anybody else.
         slot_seconds: For how long another request of the same slot is a repeat.
@@ -186,6 +213,13 @@ class AuditRequest(Frozen):
     priority: Literal["interactive", "periodic"] = "interactive"
     allowance: Allowance = Allowance()
     img: tuple[str, ...] = Field(default=(), max_length=IMAGE_COUNT_LIMIT)
+    anywhere: tuple[Anywhere, ...] = Field(default=(), max_length=MOST_ANYWHERE)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The specialists that are to be asked, each once; empty means all."""
+        named = (one.specialist or self.specialists[0] for one in self.anywhere)
+        return tuple(dict.fromkeys(named)) or self.specialists
 
     @property
     def periodic(self) -> bool:
@@ -203,6 +237,26 @@ class AuditRequest(Frozen):
         if bounds and "allowance" in given:
             raise ValueError(f"say {' and '.join(bounds)} once: here or in `allowance`")
         return {**given, "allowance": bounds} if bounds else given
+
+    @model_validator(mode="after")
+    def _anywhere_is_clear(self) -> AuditRequest:
+        """Who is asked anywhere must be said, and where must not."""
+        if not self.anywhere:
+            return self
+        if self.hosts:
+            raise ValueError("`anywhere` asks any host: leave out `hosts`, or ask those")
+        if len(self.specialists) > 1:
+            raise ValueError("beside `anywhere`, `specialists` names one at most")
+        for number, one in enumerate(self.anywhere, 1):
+            if not one.specialist and not self.specialists:
+                raise ValueError(f"question {number} of `anywhere` names no specialist")
+        length = sum(len(one.question) for one in self.anywhere)
+        if length > ANYWHERE_LIMIT_CHARACTERS:
+            raise ValueError(
+                f"the questions of `anywhere` have {length:,} characters, "
+                f"and may have {ANYWHERE_LIMIT_CHARACTERS:,} together"
+            )
+        return self
 
     @field_validator("hosts")
     @classmethod

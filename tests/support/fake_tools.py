@@ -54,6 +54,14 @@ async def read_child_nap(arguments: NapArguments, access: Access) -> Nap:
     return Nap(slept_seconds=arguments.seconds)
 
 
+async def read_hold(arguments: GaugeArguments, access: Access) -> Nap:
+    """Wait until a file is there: as long as a test, which is another process, wants."""
+    access.source.append(f"hold({arguments.path})")
+    while not await access.call(arguments.path, Path(arguments.path).exists):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    return Nap(slept_seconds=0)
+
+
 async def read_gauge(arguments: GaugeArguments, access: Access) -> Gauge:
     """A number that a test can change."""
     text = await access.call(arguments.path, Path(arguments.path).read_text)
@@ -83,6 +91,14 @@ TOOLS = (
         NapArguments,
         Nap,
         every_platform(read_child_nap),
+        timeout_seconds=120,
+    ),
+    Tool(
+        "hold",
+        "Waits for a file.",
+        GaugeArguments,
+        Nap,
+        every_platform(read_hold),
         timeout_seconds=120,
     ),
     Tool("gauge", "Reads a number.", GaugeArguments, Gauge, every_platform(read_gauge)),
