@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Generator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from orchestrator.finish import finish
-from orchestrator.keeper import PAUSE_SECONDS, Keeper
+from orchestrator.keeper import Keeper
 from orchestrator.plan import default_parts, host_tasks
+from swarm_tasks import routing
 from swarm_tasks.app import close_app, make_app
-from swarm_tasks.brain.base import Mind, Step
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
+from swarm_tasks.errors import JobError
 from swarm_tasks.models.base import now_utc
-from swarm_tasks.models.charge import Charge, Tier
-from swarm_tasks.models.job import HostTask, Job, Specialist
+from swarm_tasks.models.job import Job
 from swarm_tasks.models.policy import Policy
-from swarm_tasks.models.report import HostReport
 from swarm_tasks.models.tally import MOST_COUNTED, Tally
 from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
-from swarm_tasks.store.leases import Lease
 from swarm_tasks.store.ledger import Ledger
-from swarm_tasks.store.presence import Presence
-from swarm_tasks.store.steps import PartSteps
+from swarm_tasks.store.presence import Presence, control_member
 from swarm_tasks.store.trust import MOST_CLAIMS, TrustRecord
 from tests.support import scenes
 from tests.support.claims import claimed, said
+from tests.support.jobs import NAPPER, answered, open_job
 from tests.support.waiting import wait_until
 
-SPECIALIST = Specialist(name="napper", title="", prompt="", tools=())
 TTL_SECONDS = 1.0
 
 
@@ -46,80 +41,59 @@ def keeper(client: Commands, store: EmbeddedStore) -> Generator[Keeper]:
     close_app(app)
 
 
-def tasks_of(job: Job, deadline_at: float) -> tuple[HostTask, ...]:
-    parts = default_parts(job.hosts, (SPECIALIST,), job.question)
-    return host_tasks(job, parts, Policy(), deadline_at)
-
-
-def open_job(client: Commands, job: str, *hosts: str) -> Ledger:
-    """A job on hosts that give no sign of life."""
-    ledger = Ledger(client, 3600)
-    asked = Job(
-        id=job,
-        hosts=hosts or ("alpha",),
-        specialists=("napper",),
-        created=now_utc(),
-        deadline_seconds=600,
-    )
-    deadline_at = ledger.now() + 600
-    ledger.open(asked, tasks_of(asked, deadline_at), deadline_at)
-    return ledger
-
-
-def test_after_a_silence_of_its_own_it_gives_hosts_time_to_speak(
-    keeper: Keeper, client: Commands
-) -> None:
-    ledger = open_job(client, "aaaaaaaa")
-    keeper.tick()
-    assert ledger.record("aaaaaaaa").closed == 0
-
-    def closed() -> bool:
-        keeper.tick()
-        return ledger.record("aaaaaaaa").closed == 1
-
-    wait_until("the silent host is dark after all", closed, 10)
-    assert ledger.reports("aaaaaaaa")[0].status.value == "dark"
-
-
-def test_what_a_lost_part_took_of_a_model_stands_on_the_bill(
-    keeper: Keeper, client: Commands
-) -> None:
-    ledger = open_job(client, "ffffffff")
-    lease = ledger.leases.take("ffffffff", "alpha/napper", "a life that is over", "alpha", 60.0)
-    assert isinstance(lease, Lease)
-    charge = Charge(
-        tier=Tier.WORKER, model="m", prompt_tokens=90_000, completion_tokens=500, cost_usd=0.42
-    )
-    step = Step(by=Mind.MODEL, said="x", charge=charge)
-    ledger.steps.save([PartSteps.of("ffffffff", "alpha/napper", lease.attempt, 0, [step, step])])
-
-    def closed() -> bool:
-        keeper.tick()
-        return ledger.record("ffffffff").closed == 1
-
-    wait_until("the part of the lost host is closed", closed, 10)
-    (report,) = ledger.reports("ffffffff")
-    assert (report.usage.llm_calls, report.usage.cost_usd) == (2, 0.84)
-    assert report.charges == (charge.plus(charge),)
-
-
 def test_a_job_that_cannot_be_read_does_not_keep_it_from_the_others(
     keeper: Keeper, client: Commands
 ) -> None:
-    open_job(client, "aaaaaaaa")
+    for job in ("aaaaaaaa", "bbbbbbbb"):
+        ledger = open_job(client, job)
+        ledger.close_part(answered(job, "alpha"), None)
     client.hset(keys.JOB.at(job="aaaaaaaa"), "job", '{"from": "another version"}')
-    ledger = open_job(client, "bbbbbbbb")
 
     def closed() -> bool:
         keeper.tick()
-        return ledger.record("bbbbbbbb").closed == 1
+        return client.hget(keys.JOB.at(job="bbbbbbbb"), "state") == "closed"
 
-    wait_until("the other job is looked after", closed, 10)
+    wait_until("the other job is ended", closed, 10)
 
 
-def answered(job: str, host: str, **more: Any) -> HostReport:
-    given = {"job": job, "part": f"{host}/napper", "host": host, "specialist": "napper"}
-    return HostReport.model_validate({**given, "status": "answered", "stop": "answered", **more})
+def test_a_synthesis_that_never_came_is_sent_again_where_a_control_is_there(
+    keeper: Keeper, client: Commands
+) -> None:
+    Presence(client, 60.0, 3600).beat_control("an instance", "home")
+    ledger = open_job(client, "aaaaaaaa")
+    ledger.close_part(answered("aaaaaaaa", "alpha"), None)
+
+    def sent() -> int:
+        keeper.tick()
+        return client.llen(routing.CONTROL)
+
+    assert wait_until("the synthesis is sent again", sent, 10) == 1
+    assert ledger.record("aaaaaaaa").state == "open"
+
+
+def test_one_control_at_a_time_makes_a_job_s_report(client: Commands) -> None:
+    presence = Presence(client, 60.0, 3600)
+    presence.beat_control("one", "home")
+    ledger = open_job(client, "aaaaaaaa")
+    ledger.close_part(answered("aaaaaaaa", "alpha"), None)
+    assert ledger.begin_end("aaaaaaaa", control_member("one", "home"))
+    finish(ledger, presence, "aaaaaaaa", by=control_member("two", "away"))
+    assert ledger.is_being_ended("aaaaaaaa")
+    assert ledger.record("aaaaaaaa").state == "open"
+    presence.leave_control("one", "home")
+    finish(ledger, presence, "aaaaaaaa", by=control_member("two", "away"))
+    assert ledger.record("aaaaaaaa").state == "closed"
+
+
+def test_a_job_with_a_part_that_is_open_has_no_end_whatever_its_count_says(
+    client: Commands,
+) -> None:
+    ledger = open_job(client, "aaaaaaaa", "alpha", "bravo")
+    ledger.close_part(answered("aaaaaaaa", "alpha"), None)
+    client.hset(keys.JOB.at(job="aaaaaaaa"), "closed", 2)
+    with pytest.raises(JobError, match="not closed"):
+        finish(ledger, Presence(client, TTL_SECONDS, 3600), "aaaaaaaa")
+    assert ledger.record("aaaaaaaa").closed == 1
 
 
 def test_a_part_that_cannot_be_read_failed_and_the_job_ends(client: Commands) -> None:
@@ -193,29 +167,6 @@ def test_what_one_host_counts_voids_no_report_and_weighs_no_more_than_an_answer(
     assert (tally.refuted, tally.rejected) == (MOST_CLAIMS + 1, MOST_CLAIMS)
 
 
-def test_its_own_work_is_no_silence_for_which_hosts_are_given_time(
-    keeper: Keeper, client: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended = open_job(client, "aaaaaaaa", "alpha")
-    ended.close_part(answered("aaaaaaaa", "alpha"), None)
-    clock, times = time.monotonic(), 0
-
-    def slow(*_: Any, **__: Any) -> None:
-        """Ends a job, and takes longer than a keeper may be silent."""
-        nonlocal clock, times
-        clock, times = clock + 2 * PAUSE_SECONDS, times + 1
-
-    monkeypatch.setattr("orchestrator.keeper.finish", slow)
-    monkeypatch.setattr("orchestrator.keeper.time", SimpleNamespace(monotonic=lambda: clock))
-    for _ in range(3):
-        keeper.tick()
-        clock += 0.75 * PAUSE_SECONDS
-    assert times == 1
-    ledger = open_job(client, "bbbbbbbb", "bravo")
-    keeper.tick()
-    assert ledger.record("bbbbbbbb").closed == 1
-
-
 def test_a_job_whose_parts_cannot_be_joined_ends_with_a_bare_report(client: Commands) -> None:
     ledger = open_job(client, "eeeeeeee", "alpha", "bravo")
     dearest = {"tier": "worker", "model": "m", "cost_usd": 1.7e308}
@@ -247,7 +198,11 @@ def test_a_job_outlives_its_deadline_however_short_results_are_kept(client: Comm
         deadline_seconds=7200,
     )
     deadline_at = ledger.now() + 7200
-    ledger.open(asked, tasks_of(asked, deadline_at), deadline_at)
+    ledger.open(
+        asked,
+        host_tasks(asked, default_parts(("alpha",), (NAPPER,), ""), Policy(), deadline_at),
+        deadline_at,
+    )
     assert client.ttl(keys.JOB.at(job="cccccccc")) > 7200
     assert client.ttl(keys.PART.at(job="cccccccc", part="alpha/napper")) > 7200
     ledger.drop_open("cccccccc")
