@@ -14,6 +14,7 @@ from orchestrator import service
 from orchestrator.plan import Part, host_tasks
 from orchestrator.pressure import Pressure
 from orchestrator.service import Fleet
+from swarm_tasks import contracts
 from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.errors import Busy, JobError, UnknownName
@@ -26,7 +27,9 @@ from swarm_tasks.store import keys, leases
 from swarm_tasks.store.asked import LATE_SECONDS, own_slot, taken_up
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.events import add_event
-from tests.support.fleets import NAPPER
+from swarm_tasks.store.presence import Presence
+from tests.support.fleets import NAPPER, TestFleet
+from tests.support.waiting import wait_until
 
 HOST_LIMIT, FLEET_LIMIT = 6, 20
 NAP = Specialist.model_validate(NAPPER)
@@ -300,3 +303,63 @@ def test_a_message_that_was_answered_with_an_error_may_be_sent_anew(asker: Fleet
         asker.audit_once(wrong, "a-message")
     assert not asker.client.exists(keys.ASKED.at(request="a-message"))
     assert re.fullmatch("[a-z0-9]{10}", asker.audit(WHY, "a-message").id)
+
+
+# From producers, through a real control
+
+
+@pytest.fixture(scope="module")
+def control(tmp_path_factory: pytest.TempPathFactory) -> Generator[TestFleet]:
+    """A control and a host that gives signs of life, and takes no parts."""
+    with TestFleet(
+        tmp_path_factory.mktemp("control"), host_queue_limit=3, specialists={"napper": NAPPER}
+    ) as running:
+        running.start_control()
+        presence = Presence(running.fleet.client, ttl_seconds=600, forget_seconds=600)
+        presence.beat(Beat(host="alpha", instance="i", at=now_utc(), load1=0, agents=0, capacity=2))
+        yield running
+
+
+def ended(fleet: TestFleet, task_id: str) -> int:
+    """How often control has brought a message to its end."""
+    return len(
+        re.findall(rf"{contracts.AUDIT}\[{task_id}\] (succeeded|raised)", fleet.log("control"))
+    )
+
+
+def test_a_message_that_is_delivered_twice_makes_one_job(control: TestFleet) -> None:
+    before = len(control.fleet.jobs())
+    with control.celery() as app:
+        for _ in range(2):
+            answer = app.send_task(
+                contracts.AUDIT,
+                kwargs={"specialists": ["napper"]},
+                queue="control",
+                task_id="of-one-message",
+            )
+        wait_until("both are done", lambda: ended(control, "of-one-message") == 2)
+        job = answer.get(timeout=20)
+    assert control.fleet.jobs()[0].id == job
+    assert len(control.fleet.jobs()) == before + 1
+
+
+def test_a_producer_is_told_when_to_ask_again_and_a_schedule_is_left_out(
+    control: TestFleet,
+) -> None:
+    fill(control.fleet, *["alpha"] * 3)
+    asked = {"specialists": ["napper"]}
+    with control.celery() as app:
+        answer = app.send_task(contracts.AUDIT, kwargs=asked, queue="control")
+        with pytest.raises(Busy, match=r"wait for alpha, .*: retry after \d+ s$") as caught:
+            answer.get(timeout=20)
+        slot = {"slot": "nightly", "slot_seconds": 600}
+        scheduled = app.send_task(contracts.AUDIT, kwargs=asked | slot, queue="control")
+        assert scheduled.get(timeout=20) is None
+    assert 4 <= caught.value.retry_after_seconds <= 330
+    client = control.fleet.client
+    # What a producer sees that has no hostswarm.
+    assert "retry after" in (client.get(f"celery-task-meta-{answer.id}") or "")
+    assert not client.exists(keys.SLOT.at(schedule="nightly"))
+    log = control.log("control")
+    assert "schedule nightly is left out this time: " in log
+    assert "Traceback" not in log
