@@ -21,6 +21,9 @@ from swarm_tasks.errors import StoreBusy, StoreError
 from swarm_tasks.guarded import Guarded
 
 START_SECONDS = 15.0
+"""How long it may take to answer. One that says that it loads its data is given more: much of it
+takes long, and it says so as long as it gets on."""
+
 POLL_SECONDS = 0.01
 LOCK_SECONDS = 0.5
 """How long the last of a former server may hold on to the lock after it was seen to end."""
@@ -30,6 +33,11 @@ PASSING_ADDRESS = "passing-address"
 CONFIG_NAME = "valkey.conf"
 ROOM_BYTES = 4 << 20
 """With less free space than this, a store that does not start most likely lacks it."""
+
+ANSWERS = (b"+PONG", b"-MISCONF")
+"""What a server says that is there, the second without room for more."""
+
+LOADING = b"-LOADING"
 
 SOCKET_PATH_BYTES = 95
 """The address of a Unix socket holds 104 bytes on macOS; two of ours are `/s`."""
@@ -183,18 +191,21 @@ class EmbeddedStore:
     def _wait(self, log: Path) -> None:
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
-            if self._runtime is not None and _answers(self._runtime / "s"):
+            said = _said(self._runtime / "s") if self._runtime is not None else b""
+            if said.startswith(ANSWERS):
                 return
+            if said.startswith(LOADING):
+                end = time.monotonic() + START_SECONDS
             if self._server is not None and self._server.ended() is not None:
                 break
             time.sleep(POLL_SECONDS)
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         if shutil.disk_usage(self._data).free < ROOM_BYTES:
             remedy = f"free space on the volume of {self._data}, or set HOSTSWARM_STATE_DIR"
         else:
             remedy = f"its data is in {self._data}; move it away to start anew"
         raise StoreError(
-            f"the embedded store did not start: {said[-1] if said else 'it said nothing'}", remedy
+            f"the embedded store did not start: {lines[-1] if lines else 'it said nothing'}", remedy
         )
 
 
@@ -275,12 +286,17 @@ def _unusable(directory: Path, error: OSError) -> StoreError:
 
 
 def _answers(path: Path) -> bool:
-    """Whether a server answers PING on this socket: not only listens, but has its data loaded."""
+    """Whether a server answers on this socket: not only listens, but has its data loaded."""
+    return _said(path).startswith(ANSWERS)
+
+
+def _said(path: Path) -> bytes:
+    """What a server on this socket says to PING; nothing where there is none."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(1.0)
             probe.connect(os.fspath(path))
             probe.sendall(b"PING\r\n")
-            return probe.recv(16).startswith(b"+PONG")
+            return probe.recv(16)
     except OSError:
-        return False
+        return b""

@@ -42,7 +42,7 @@ PAUSE_SECONDS = 30.0
 def run_up(given: Given, hosts: tuple[str, ...], *, with_flower: bool) -> int:
     """Start everything, say where it is, and stop it all at Ctrl-C or SIGTERM.
 
-    A child that ends by itself is started again: a worker may end on a lost connection.
+    What ends by itself is started again, the store with all that it had written down.
     """
     console = Console(highlight=False)
     settings = given.settings
@@ -66,7 +66,7 @@ def run_up(given: Given, hosts: tuple[str, ...], *, with_flower: bool) -> int:
             if "flower" in plan:
                 console.print(f"Flower   http://{settings.flower_address}:{settings.flower_port}")
             console.print("Ready. `hostswarm audit` in another terminal; Ctrl-C ends it all.")
-            _mind(crew, store)
+            _mind(crew, StorePost(store, console) if store is not None else None)
         except KeyboardInterrupt:
             console.print("Stopping …")
     return 0
@@ -107,22 +107,92 @@ def _as_host(settings: Settings, host: str) -> Settings:
 
 
 @dataclass(slots=True)
-class Post:
-    """What is known of one process: the newest start, and how it went before.
+class Standing:
+    """How it went with a process until now.
 
     Args:
-        child: It, or what is left of it.
-        started: When, on the monotonic clock.
+        started: The newest start, on the monotonic clock.
         falls: How often in a row it ended soon after its start.
         settled: Whether it has ever lived long enough to be set up rightly.
         again_at: When to start it again; None while it runs.
     """
 
-    child: Guarded
     started: float
     falls: int = 0
     settled: bool = False
     again_at: float | None = None
+
+    def stood(self, now: float) -> None:
+        """It runs."""
+        self.settled = self.settled or now - self.started > SETTLED_SECONDS
+
+    def fell(self, now: float) -> bool:
+        """It ended. Whether starting it again may help: then `again_at` says when."""
+        self.falls = 1 if now - self.started > SETTLED_SECONDS else self.falls + 1
+        self.again_at = now + min(2.0 ** (self.falls - 1) - 1, PAUSE_SECONDS)
+        return self.settled or self.falls < FALLS
+
+    def rose(self, now: float) -> None:
+        """It was started again."""
+        self.started, self.again_at = now, None
+
+
+@dataclass(slots=True)
+class Post:
+    """One process.
+
+    Args:
+        child: It, or what is left of it.
+        standing: How it goes with it.
+    """
+
+    child: Guarded
+    standing: Standing
+
+
+class StorePost:
+    """The embedded store, started again when it ends by itself.
+
+    Its data is in its append-only file and its address stays, so the others need not be told: they
+    wait for it.
+
+    Args:
+        store: It, running.
+        console: What is told about it goes there.
+    """
+
+    def __init__(self, store: EmbeddedStore, console: Console) -> None:
+        self._store = store
+        self._console = console
+        self._standing = Standing(time.monotonic())
+
+    def look_after(self) -> bool:
+        """Start it again if it has ended and its pause is over; whether it runs.
+
+        Raises:
+            StoreError: It ends again and again, and never did anything else.
+        """
+        now, standing = time.monotonic(), self._standing
+        if not self._store.ended:
+            standing.stood(now)
+            return True
+        if standing.again_at is None:
+            self._fall("store ended by itself; it is started again")
+        elif now >= standing.again_at:
+            try:
+                self._store.restart()
+            except StoreError as error:
+                self._fall(f"store: {error.message}; it is tried again")
+            else:
+                standing.rose(now)
+                self._console.print("store runs again")
+                return True
+        return False
+
+    def _fall(self, told: str) -> None:
+        if not self._standing.fell(time.monotonic()):
+            raise StoreError("the embedded store ends again and again", f"see {self._store.log}")
+        self._console.print(told, markup=False)
 
 
 class Crew:
@@ -146,7 +216,7 @@ class Crew:
     def start(self) -> None:
         """Start them all."""
         for name in self._plan:
-            self._posts[name] = Post(self._launch(name), time.monotonic())
+            self._posts[name] = Post(self._launch(name), Standing(time.monotonic()))
             self._console.print(f"{name:<8} log {self._log(name)}", markup=False)
 
     def look_after(self) -> None:
@@ -157,20 +227,19 @@ class Crew:
         """
         now = time.monotonic()
         for name, post in self._posts.items():
-            code = post.child.ended()
+            code, standing = post.child.ended(), post.standing
             if code is None:
-                post.settled = post.settled or now - post.started > SETTLED_SECONDS
-            elif post.again_at is None:
-                post.falls = 1 if now - post.started > SETTLED_SECONDS else post.falls + 1
-                if post.falls >= FALLS and not post.settled:
+                standing.stood(now)
+            elif standing.again_at is None:
+                if not standing.fell(now):
                     raise StoreError(f"{name} ends again and again", f"see {self._log(name)}")
-                post.again_at = now + min(2.0 ** (post.falls - 1) - 1, PAUSE_SECONDS)
                 self._console.print(
                     f"{name} ended with code {code}; it is started again", markup=False
                 )
-            if post.again_at is not None and now >= post.again_at:
+            if standing.again_at is not None and now >= standing.again_at:
                 post.child.stop()  # it has ended; its guard's pipe has not
-                post.child, post.started, post.again_at = self._launch(name), now, None
+                post.child = self._launch(name)
+                standing.rose(now)
 
     def stop(self) -> None:
         """End them all at the same time, and wait for each."""
@@ -187,8 +256,8 @@ class Crew:
         return self._logs / f"{name}.log"
 
 
-def _mind(crew: Crew, store: EmbeddedStore | None) -> None:
-    """Look after the crew for ever.
+def _mind(crew: Crew, store: StorePost | None) -> None:
+    """Look after all of them for ever.
 
     Raises:
         KeyboardInterrupt: By Ctrl-C or a signal; never ends otherwise.
@@ -196,6 +265,6 @@ def _mind(crew: Crew, store: EmbeddedStore | None) -> None:
     """
     pause = threading.Event()
     while not pause.wait(WATCH_SECONDS):
-        if store is not None and store.ended:
-            raise StoreError("the embedded store ended by itself", "start `hostswarm up` again")
-        crew.look_after()
+        # Who ends while the store is away would only end again.
+        if store is None or store.look_after():
+            crew.look_after()

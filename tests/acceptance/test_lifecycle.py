@@ -186,15 +186,22 @@ def napping_family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return family if sum(one.name() == "sleep" for one in family) >= 2 else []
 
 
-def test_a_fleet_whose_store_ends_does_not_pretend_to_live(own: Asker) -> None:
+def test_a_fleet_whose_store_is_killed_goes_on_with_all_that_it_knew(own: Asker) -> None:
+    words = ("audit", "--specialists", "napper", "--json")
     with up(own) as process:
+        before = own.run(*words)
+        url = running_store(own.state, lasting=True)
         (store,) = (one for one in family_of(process) if one.name() == "valkey-server")
         store.kill()
-        _, stderr = process.communicate(timeout=60)
-        assert (
-            stderr == "hostswarm: the embedded store ended by itself: start `hostswarm up` again\n"
-        )
-        assert process.returncode == 1
+        wait_until("it runs again", lambda: running_store(own.state, lasting=True) == url)
+        job = json.loads(before.stdout)["job"]["id"]
+        assert own.run("show", job, "--json").stdout == before.stdout
+        wait_until("both hosts are back", lambda: set(instances(own)) == {"alpha", "bravo"})
+        assert json.loads(own.run(*words).stdout)["coverage"]["answered"] == ["alpha", "bravo"]
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+        assert "store ended by itself; it is started again\nstore runs again\n" in stdout
+        assert (stderr, process.returncode) == ("", 0)
     nothing_runs(own.state)
 
 
