@@ -28,12 +28,16 @@ from workers.rules.rule import Rule
 from workers.thinker import NO_MODEL, Thinker
 from workers.tools.access import Machine
 from workers.tools.registry import Outcome, Registry
+from workers.turns import Turns
 from workers.verify import standing
 
 CHECK_SHARE = 0.25
 CHECK_SECONDS = 5.0
 """How long the second measurement of a part's findings may take. It is kept free of the part's
 time, a quarter of it at most: a finding that comes too late counts for nothing."""
+
+TOOLS_AT_ONCE = 6
+"""How many tools may run on a host at the same time, over all agents, while it is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ class Investigator:
         tell: Takes a job's id and an event of its progress.
         keep: Takes each successful outcome, for the host's history.
         thinker: Where agents get a model from; None where rules do all.
-        tools_at_once: How many tools may run on this host at the same time, over all agents.
+
+    Attributes:
+        turns: Tools take turns on their host.
     """
 
     def __init__(
@@ -83,7 +89,6 @@ class Investigator:
         tell: Callable[[str, Event], None],
         keep: Callable[[Outcome], None],
         thinker: Thinker | None = None,
-        tools_at_once: int = 6,
     ) -> None:
         self.registry = registry
         self._rules = Rules(rules)
@@ -91,7 +96,7 @@ class Investigator:
         self._tell = tell
         self._keep = keep
         self._thinker = thinker
-        self._slots = asyncio.Semaphore(tools_at_once)
+        self.turns = Turns(TOOLS_AT_ONCE)
         self._sheets: dict[str, ToolSheet] = {}
 
     async def investigate(
@@ -249,7 +254,7 @@ class Investigator:
 
     async def outcome(self, call: ToolCall) -> Outcome:
         """Call a tool on this machine, in turn with the other agents."""
-        async with self._slots:
+        async with self.turns:
             outcome = await self.registry.call(call.tool, call.arguments, self._machine)
         if outcome.result is not None and self.registry.get(outcome.tool).sampled:
             await in_thread(self._keep, outcome)

@@ -18,6 +18,7 @@ import psutil
 from swarm_tasks.errors import ToolFailed, Unavailable
 from swarm_tasks.models.host import Platform
 from workers.blocking import in_thread
+from workers.tools.manners import Manners
 from workers.tools.runner import find_program, run_argv
 from workers.tools.spec import Command, Completed
 
@@ -53,20 +54,29 @@ class Machine:
     Args:
         root: Where its file system begins; a test may point it at a tree of its own.
         log_roots: The only directories that log tools may read below.
+        manners: How the programs of tools are run.
     """
 
     platform: Platform
     root: Path = Path("/")
     history: History = field(default_factory=NoHistory)
     log_roots: tuple[Path, ...] = (Path("/var/log"),)
+    manners: Manners = field(default_factory=Manners)
 
 
 def this_machine(
-    history: History | None = None, log_roots: tuple[Path, ...] = (Path("/var/log"),)
+    history: History | None = None,
+    log_roots: tuple[Path, ...] = (Path("/var/log"),),
+    manners: Manners | None = None,
 ) -> Machine:
     """The machine that this process runs on."""
     platform: Platform = "darwin" if sys.platform == "darwin" else "linux"
-    return Machine(platform=platform, history=history or NoHistory(), log_roots=log_roots)
+    return Machine(
+        platform=platform,
+        history=history or NoHistory(),
+        log_roots=log_roots,
+        manners=manners or Manners(),
+    )
 
 
 class Access:
@@ -97,7 +107,9 @@ class Access:
             raise Unavailable(f"{argv[0]} is not installed", _install(command, argv[0]))
         argv = (program, *argv[1:])
         self.source.append(" ".join(argv))
-        done = await run_argv(argv, command.timeout_seconds, command.output_limit_bytes)
+        done = await run_argv(
+            argv, command.timeout_seconds, command.output_limit_bytes, self.machine.manners
+        )
         self.truncated = self.truncated or done.truncated
         if command.ok is not None and done.code not in command.ok and not done.truncated:
             raise _refusal(argv[0], done)

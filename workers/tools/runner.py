@@ -9,6 +9,12 @@ import shutil
 import signal
 
 from swarm_tasks.errors import ToolFailed, ToolTimeout
+from workers.tools.manners import (
+    Manners,
+    bound_processor_time,
+    give_way,
+    give_way_soon,
+)
 from workers.tools.spec import Completed
 
 SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin"
@@ -19,6 +25,8 @@ ENVIRONMENT = {"PATH": SEARCH_PATH, "LANG": "C", "LC_ALL": "C"}
 CHUNK_BYTES = 1 << 16
 REAP_SECONDS = 1.0
 
+PLAIN = Manners()
+
 
 def find_program(name: str) -> str | None:
     """The absolute path of a program on the fixed search path, or None."""
@@ -26,13 +34,19 @@ def find_program(name: str) -> str | None:
 
 
 async def run_argv(
-    argv: tuple[str, ...], timeout_seconds: float, output_limit_bytes: int
+    argv: tuple[str, ...],
+    timeout_seconds: float,
+    output_limit_bytes: int,
+    manners: Manners = PLAIN,
 ) -> Completed:
     """Run `argv` and return what it printed.
 
-    The program gets a session of its own, an environment of PATH and locale only, and no
-    standard input. When its time is up, when its output passes the limit, or when the caller
-    is cancelled, its whole process group is killed.
+    The program gets a session of its own, an environment of PATH, locale and mark only, and no
+    standard input. When its time is up, when its output passes the limit, or when the caller is
+    cancelled, its whole process group is killed.
+
+    Args:
+        manners: Its mark, and the priority that it goes at.
 
     Raises:
         ToolTimeout: It did not end within `timeout_seconds`.
@@ -44,13 +58,17 @@ async def run_argv(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **dict(manners.mark)},
             cwd="/",
             start_new_session=True,
             limit=CHUNK_BYTES,
         )
     except OSError as error:
         raise ToolFailed(f"{argv[0]} could not be started: {error.strerror}") from error
+    bound_processor_time(process.pid, timeout_seconds)
+    again: asyncio.Task[None] | None = None
+    if not give_way(process.pid, manners.niceness):
+        again = asyncio.create_task(give_way_soon(process.pid, manners.niceness))
     try:
         async with asyncio.timeout(timeout_seconds):
             (stdout, cut_out), (stderr, cut_err) = await asyncio.gather(
@@ -61,6 +79,8 @@ async def run_argv(
     except TimeoutError:
         raise ToolTimeout(f"{argv[0]} did not end within {timeout_seconds:g} s") from None
     finally:
+        if again is not None:
+            again.cancel()
         # Also after a clean end: what a program left behind in its group goes with it.
         kill_group(process.pid)
         await asyncio.shield(_reap(process))
