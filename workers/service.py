@@ -22,9 +22,11 @@ from swarm_tasks.sending import send_part
 from swarm_tasks.store import keys
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.commands import Commands
+from swarm_tasks.store.draining import Draining
 from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
 from swarm_tasks.store.ledger import Ledger, moment
+from swarm_tasks.store.names import Names
 from swarm_tasks.store.presence import Presence
 from swarm_tasks.watch.messages import give_back
 from swarm_tasks.watch.thread import WatchThread
@@ -36,6 +38,9 @@ from workers.facts import beat_now, found_anew, gather_facts, os_name
 from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
 from workers.investigate import Investigator
+from workers.leaving import Grace
+from workers.membership import DrainedFromTheStart, Membership, drain
+from workers.naming import OwnName
 from workers.part import Shelf
 from workers.parts import Parts
 from workers.pool import RoomBeside, begin_no_more
@@ -73,6 +78,7 @@ class HostService:
         send: Sends a part that this worker gives back.
         begin_no_more: Keeps the worker from beginning what waits, once it is told to stop: the
             places of agents that end are not for others.
+        drain: Keeps it from taking parts, or lets it take them again.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class HostService:
         settings: Settings,
         send: Callable[[HostTask], None],
         begin_no_more: Callable[[], None] = lambda: None,
+        drain: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.watch: WatchThread | None = None
@@ -115,6 +122,12 @@ class HostService:
             self._thinker,
             send,
         )
+        names = Names(self.client, settings.presence_ttl_seconds, settings.forget_seconds)
+        own = OwnName(names, settings, self.facts)
+        draining = Draining(self.client)
+        self._member = Membership(self.presence, draining, own, self.facts.machine_id, drain)
+        self._member.join(settings.host)
+        self._grace = Grace(settings.grace_seconds, self._runtime.refuse)
         self._heart = Heartbeat(
             beat=self._beat,
             announce=self._announce,
@@ -122,6 +135,10 @@ class HostService:
             every_seconds=settings.heartbeat_seconds,
             sample_seconds=settings.sample_seconds,
         )
+
+    def pool_stands(self) -> None:
+        """The pool is there, and nothing has been taken yet."""
+        self._member.begin()
 
     def ready(self) -> None:
         """Join the fleet."""
@@ -133,10 +150,11 @@ class HostService:
         logger("worker").info("%s is up with %d tools", self.settings.host, len(self.facts.tools))
 
     def stopping(self) -> None:
-        """Stop the agents; their parts are closed as lost to this stop."""
+        """Take nothing more, and let agents go on for a while. What is left then is put back; a
+        second signal does not wait for that."""
         self._begin_no_more()
         self._parts.leaving = True
-        self._runtime.refuse()
+        self._grace.begin()
 
     def stopped(self) -> None:
         """Leave the fleet at once, rather than by silence."""
@@ -148,7 +166,7 @@ class HostService:
         except Exception:  # noqa: BLE001 - whatever hangs there, the fleet is to know we are gone
             logger("worker").exception("the agents did not end in time")
         try:
-            self.presence.leave(self.settings.host, self.facts.instance)
+            self._member.leave(self.settings.host, self.facts.instance)
         except redis.RedisError as error:
             logger("worker").warning("left without saying so: %s", error)
         self._steps.close()
@@ -225,7 +243,8 @@ class HostService:
 
     def _beat(self) -> None:
         self._parts.renew()
-        self.presence.beat(beat_now(self.facts, self._runtime.busy, self.settings.agents))
+        beat = beat_now(self.facts, self._runtime.busy, self.settings.agents)
+        self._member.sign(beat.model_copy(update={"draining": self._parts.leaving}))
         # The command to cancel may have been missed; the ledger's word is not.
         jobs = [group for group in self._runtime.groups if not group.startswith(TOOL_GROUP)]
         for job in self.ledger.cancelled(jobs):
@@ -290,7 +309,10 @@ def settle_memory() -> None:
 def make_service(app: Celery, settings: Settings | None = None) -> HostService:
     """The service of this process, tied to its app so that the tasks find it."""
     service = HostService(
-        settings or settings_of(app), partial(send_part, app), partial(begin_no_more, app)
+        settings or settings_of(app),
+        partial(send_part, app),
+        partial(begin_no_more, app),
+        partial(drain, app),
     )
     service.watch = WatchThread(
         app, service.ledger, service.presence, service.settings.heartbeat_seconds
@@ -299,6 +321,7 @@ def make_service(app: Celery, settings: Settings | None = None) -> HostService:
     if count := give_back(service.client, service.settings.host):
         logger("worker").warning("%d messages of a former life go back to their queues", count)
     cast(Any, app).steps["consumer"].add(RoomBeside)
+    cast(Any, app).steps["worker"].add(DrainedFromTheStart)
     cast(Any, app).hostswarm_host = service
     return service
 

@@ -55,7 +55,11 @@ def flower_argv(settings: Settings) -> list[str]:
 
 
 def child_environment(
-    settings: Settings, config: Path | None, roles: str = "", host: str = ""
+    settings: Settings,
+    config: Path | None,
+    roles: str = "",
+    host: str = "",
+    grace_seconds: float | None = None,
 ) -> dict[str, str]:
     """What a child process needs to come to the same settings.
 
@@ -63,11 +67,15 @@ def child_environment(
         config: The settings file that this process was given.
         roles: What the child is to be: `worker`, `control`, or both with a comma.
         host: The child's own host name, where it differs.
+        grace_seconds: The longest that its agents may go on once it is told to stop. Whoever waits
+            for a child to end gives it less than the guard does.
     """
     environment = dict(os.environ)
     environment[f"{ENV_PREFIX}HOST"] = host or settings.host
     environment[f"{ENV_PREFIX}STATE_DIR"] = str(settings.state_dir)
     environment[f"{ENV_PREFIX}ROLES"] = roles
+    if grace_seconds is not None:
+        environment[f"{ENV_PREFIX}GRACE_SECONDS"] = str(min(settings.grace_seconds, grace_seconds))
     # The embedded store's address is no secret. Any other the child reads where this process
     # did: what came from a file must not end up in an environment that others can read.
     if settings.broker_url is not None:

@@ -112,7 +112,8 @@ def _start_worker(settings: Settings, config: Path | None) -> Guarded:
     log.unlink(missing_ok=True)
     return Guarded(
         worker_argv(settings, "WARNING", extra_queues=(routing.CONTROL,)),
-        child_environment(settings, config, roles="worker,control"),
+        # Its store ends with it: there is nobody left to answer.
+        child_environment(settings, config, roles="worker,control", grace_seconds=0.0),
         log=log,
     )
 

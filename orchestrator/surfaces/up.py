@@ -35,6 +35,10 @@ SETTLED_SECONDS = 10.0
 FALLS = 3
 """How often a process may end sooner than that, at first, before it is given up."""
 
+GRACE_SECONDS = 1.0
+"""How long agents may go on after Ctrl-C: a sweep that is nearly done, and no more. What is not
+done is put back, and done when this fleet is started again."""
+
 PAUSE_SECONDS = 30.0
 """The longest pause before a process is started again."""
 
@@ -90,7 +94,7 @@ def _plan(
         own = _as_host(settings, host)
         plan[f"worker-{host}"] = (
             worker_argv(own),
-            child_environment(own, config, "worker"),
+            child_environment(own, config, "worker", grace_seconds=GRACE_SECONDS),
         )
     return plan
 

@@ -58,6 +58,7 @@ class TestFleet:
         self._store = EmbeddedStore(directory)
         self._options: dict[str, Any] = {
             "heartbeat_seconds": 0.5,
+            "grace_seconds": 0.0,
             "state_dir": directory,
             **options,
         }
