@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import redis
@@ -327,6 +328,10 @@ class Fleet:
     def hosts(self) -> tuple[HostView, ...]:
         """Every host of the fleet, by name."""
         return self.presence.fleet(self.settings.expected_hosts)
+
+    def waiting(self) -> Counter[str]:
+        """How many parts wait for each host; those for any host are under no host's name."""
+        return self.ledger.leases.waiting_by_host()
 
     def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
         """The newest jobs first."""

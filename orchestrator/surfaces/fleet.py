@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,8 @@ import typer
 from orchestrator.surfaces.options import Json, examples, given, plugin_errors
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from pydantic import BaseModel
 
     from swarm_tasks.models.host import HostView
@@ -36,10 +38,13 @@ def hosts(
         if forget and not fleet.presence.forget(forget):
             raise UnknownName(f"there is no host called {forget!r}", "see `hostswarm hosts`")
         views = fleet.hosts()
+        waiting = fleet.waiting()
     if as_json:
-        _print_json(views)
+        _print_rows(
+            [view.model_dump(mode="json") | {"waiting": waiting[view.host]} for view in views]
+        )
     else:
-        _print_hosts(views)
+        _print_hosts(views, waiting)
 
 
 def jobs(
@@ -129,11 +134,14 @@ def register(app: typer.Typer) -> None:
 
 
 def _print_json(models: Sequence[BaseModel]) -> None:
-    rows = [model.model_dump(mode="json") for model in models]
+    _print_rows([model.model_dump(mode="json") for model in models])
+
+
+def _print_rows(rows: Sequence[Mapping[str, object]]) -> None:
     sys.stdout.write(json.dumps(rows, indent=2) + "\n")
 
 
-def _print_hosts(views: Sequence[HostView]) -> None:
+def _print_hosts(views: Sequence[HostView], waiting: Counter[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -142,7 +150,9 @@ def _print_hosts(views: Sequence[HostView]) -> None:
     if not views:
         page().print("No host has joined. Start `hostswarm worker` on a machine.")
         return
-    table = Table("host", "state", "load", "agents", "tools", "system", "last seen", box=None)
+    table = Table(
+        *("host", "state", "load", "agents", "waiting", "tools", "system", "last seen"), box=None
+    )
     for view in views:
         facts, beat = view.facts, view.beat
         table.add_row(
@@ -150,6 +160,7 @@ def _print_hosts(views: Sequence[HostView]) -> None:
             Text("alive", "green") if beat else Text("dark", "magenta"),
             f"{beat.load1:.2f}" if beat else "",
             f"{beat.agents}/{beat.capacity}" if beat else "",
+            str(waiting[view.host]),
             str(len(facts.tools)) if facts else "",
             Text(facts.os) if facts else "",
             f"{view.last_seen:%Y-%m-%d %H:%M:%S}" if view.last_seen else "never",
