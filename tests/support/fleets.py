@@ -48,13 +48,15 @@ class TestFleet:
 
     Args:
         directory: Where its state and logs go.
+        broker_url: A broker that runs already; None starts an embedded store.
         options: Settings of all its processes, as `Settings` takes them.
     """
 
     __test__ = False  # the name is for people; it holds no tests
 
-    def __init__(self, directory: Path, **options: Any) -> None:
+    def __init__(self, directory: Path, broker_url: str | None = None, **options: Any) -> None:
         self.directory = directory
+        self._broker_url = broker_url
         self._store = EmbeddedStore(directory)
         self._options: dict[str, Any] = {
             "heartbeat_seconds": 0.5,
@@ -66,7 +68,8 @@ class TestFleet:
         self.fleet: Fleet
 
     def __enter__(self) -> TestFleet:
-        self._store.start()
+        if self._broker_url is None:
+            self._store.start()
         self.fleet = Fleet(self.settings())
         return self
 
@@ -81,7 +84,7 @@ class TestFleet:
     @property
     def url(self) -> str:
         """The store's URL."""
-        return self._store.url
+        return self._broker_url or self._store.url
 
     def settings(self, **more: Any) -> Settings:
         """Settings of this fleet, with some changed."""
@@ -189,6 +192,7 @@ class TestFleet:
         environment = child_environment(settings, None, role)
         environment |= {"PYTHONPATH": str(REPOSITORY)} | as_variables(self._options)
         environment["HOSTSWARM_AGENTS"] = str(settings.agents)
+        environment["HOSTSWARM_BROKER_URL"] = self.url
         if name in self._children:
             self._children.pop(name).stop()
         self._children[name] = Guarded(argv, environment, self.directory / f"{name}.log")

@@ -1,0 +1,243 @@
+"""Stores and brokers of other kinds, each a private server process on loopback ports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+import pytest
+import redis
+
+from swarm_tasks.embedded import server_binary
+from swarm_tasks.guarded import Guarded
+from tests.support.certificates import write_pair
+from tests.support.waiting import wait_until
+
+PASSWORD = "p;w/%1"
+QUOTED = "p%3Bw%2F%251"
+MASTER = "main"
+
+VALKEY = """\
+bind 127.0.0.1
+protected-mode no
+dir {dir}
+requirepass "{password}"
+masterauth "{password}"
+save ""
+repl-diskless-sync-delay 0
+"""
+
+SENTINEL = """\
+bind 127.0.0.1
+protected-mode no
+dir {dir}
+requirepass "{password}"
+sentinel sentinel-pass "{password}"
+sentinel monitor {master} 127.0.0.1 {port} 2
+sentinel auth-pass {master} "{password}"
+sentinel down-after-milliseconds {master} 500
+sentinel failover-timeout {master} 2000
+"""
+
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+class Servers:
+    """Processes that end with the test; use it as a context manager.
+
+    Args:
+        directory: Where their files and logs go.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self._running: dict[str, Guarded] = {}
+
+    def __enter__(self) -> Any:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start them and wait until they serve."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """End them all. None has anything to keep."""
+        for one in self._running.values():
+            one.ask_to_stop(0)
+        for one in self._running.values():
+            one.stop(0)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one, as a power cut would."""
+        guard = psutil.Process(self._running[name].pid)
+        shells_apart = [one for one in guard.children() if one.name() != "sh"]
+        for process in shells_apart:
+            process.send_signal(signal.SIGKILL)
+        self._running[name].stop(0)
+
+    def _run(self, name: str, argv: Sequence[str], **environment: str) -> None:
+        known = {"LANG": "C", "PATH": os.environ["PATH"], **environment}
+        self._running[name] = Guarded(argv, known, self.directory / f"{name}.log", 0)
+
+    def _log(self, name: str) -> str:
+        return (self.directory / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+
+class SentinelStore(Servers):
+    """A master with one replica, and three Sentinels that look after them."""
+
+    def start(self) -> None:
+        """Start all five and wait until the Sentinels know each other and the replica."""
+        self.ports = free_ports(5)
+        master, replica, *sentinels = self.ports
+        self._serve("master", master, VALKEY)
+        self._serve("replica", replica, VALKEY + f"replicaof 127.0.0.1 {master}\n")
+        wait_until("the replica follows", lambda: self._info(replica)["master_link_status"] == "up")
+        for port in sentinels:
+            self._serve(f"sentinel{port}", port, SENTINEL, "--sentinel")
+        wait_until("the Sentinels agree", lambda: all(self._agrees(port) for port in sentinels))
+
+    @property
+    def url(self) -> str:
+        """The URL that names the Sentinels."""
+        places = ",".join(f"127.0.0.1:{port}" for port in self.ports[2:])
+        return f"sentinel://:{QUOTED}@{places}/{MASTER}/1"
+
+    def leader(self) -> int:
+        """The port of the master that the first Sentinel names."""
+        with self._client(self.ports[2]) as one:
+            return cast(Any, one).sentinel_get_master_addr_by_name(MASTER)[1]
+
+    def _serve(self, name: str, port: int, config: str, *words: str) -> None:
+        directory = self.directory / name
+        directory.mkdir()
+        path = directory / "conf"
+        path.write_text(
+            f"port {port}\n"
+            + config.format(dir=directory, password=PASSWORD, master=MASTER, port=self.ports[0]),
+            encoding="utf-8",
+        )
+        self._run(name, (str(server_binary()), str(path), *words))
+
+    def _client(self, port: int) -> redis.Redis:
+        return redis.Redis(port=port, password=PASSWORD, decode_responses=True)
+
+    def _info(self, port: int) -> dict[str, Any]:
+        with self._client(port) as one:
+            try:
+                return {"master_link_status": "", **cast(Any, one).info("replication")}
+            except redis.ConnectionError:
+                return {"master_link_status": ""}
+
+    def _agrees(self, port: int) -> bool:
+        with self._client(port) as one:
+            try:
+                state = cast(Any, one).sentinel_masters()[MASTER]
+            except redis.ConnectionError:
+                return False
+        return state["num-slaves"] == 1 and state["num-other-sentinels"] == 2
+
+
+class TlsStore(Servers):
+    """Debian's Redis over TLS, with a password."""
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.skip("no redis-server is installed: apt-get install redis-server")
+        (self.port,) = free_ports(1)
+        self.certificate, key = write_pair(self.directory)
+        path = self.directory / "conf"
+        path.write_text(
+            f'bind 127.0.0.1\nport 0\ntls-port {self.port}\ntls-auth-clients no\nsave ""\n'
+            f"tls-cert-file {self.certificate}\ntls-key-file {key}\n"
+            f'dir {self.directory}\nrequirepass "{PASSWORD}"\n',
+            encoding="utf-8",
+        )
+        self._run("redis", (program, str(path)))
+        wait_until("Redis is ready", lambda: "Ready to accept" in self._log("redis"))
+
+    @property
+    def url(self) -> str:
+        """The URL; its host is the name that the certificate is for."""
+        return f"rediss://:{QUOTED}@localhost:{self.port}/0"
+
+
+class RabbitBroker(Servers):
+    """Debian's RabbitMQ, with nothing of the system's own."""
+
+    def start(self) -> None:
+        """Start it and wait until it speaks AMQP."""
+        if not RABBITMQ.exists():
+            pytest.skip("no RabbitMQ is installed: apt-get install rabbitmq-server")
+        epmd = shutil.which("epmd")
+        assert epmd, "Erlang comes with it"
+        self.port, names, peers = free_ports(3)
+        (self.directory / "plugins").write_text("[].", encoding="utf-8")
+        (self.directory / "rabbit.conf").write_text(
+            "log.console.level = warning\ndisk_free_limit.absolute = 1MB\n", encoding="utf-8"
+        )
+        own = {"ERL_EPMD_PORT": str(names), "ERL_EPMD_ADDRESS": "127.0.0.1"}
+        # Left to itself it would start one that outlives it.
+        self._run("epmd", (epmd,), **own)
+        self._run(
+            "rabbitmq",
+            (str(RABBITMQ),),
+            HOME=str(self.directory),
+            RABBITMQ_NODENAME=f"test{self.port}@localhost",
+            RABBITMQ_NODE_IP_ADDRESS="127.0.0.1",
+            RABBITMQ_NODE_PORT=str(self.port),
+            RABBITMQ_DIST_PORT=str(peers),
+            RABBITMQ_MNESIA_BASE=str(self.directory / "data"),
+            RABBITMQ_LOG_BASE=str(self.directory / "log"),
+            RABBITMQ_LOGS="-",
+            RABBITMQ_ENABLED_PLUGINS_FILE=str(self.directory / "plugins"),
+            RABBITMQ_CONFIG_FILE=str(self.directory / "rabbit"),
+            RABBITMQ_CONF_ENV_FILE=str(self.directory / "none"),
+            # Else a shell of its own would stand before the server, and outlive a kill of it.
+            RABBITMQ_ALLOW_INPUT="yes",
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-noinput +S 1:1 +sbwt none",
+            **own,
+        )
+        wait_until("RabbitMQ speaks", self._speaks, 60)
+
+    @property
+    def url(self) -> str:
+        """The URL of its first virtual host."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def _speaks(self) -> bool:
+        assert self._running["rabbitmq"].ended() is None, self._log("rabbitmq")
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1.0) as probe:
+                probe.settimeout(1.0)
+                probe.sendall(b"AMQP\x00\x00\x09\x01")
+                return probe.recv(1) == b"\x01"
+        except OSError:
+            return False
