@@ -68,8 +68,11 @@ def look(root: Path = Path("/")) -> Strain:
     )
 
 
-def _load_per_cpu() -> float:
-    return os.getloadavg()[0] / (os.cpu_count() or 1)
+def _load_per_cpu() -> float | None:
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except OSError:
+        return None
 
 
 def _has_quota(root: Path) -> bool:
