@@ -27,8 +27,9 @@ from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
 from swarm_tasks.store.ledger import Ledger, moment
 from swarm_tasks.store.names import Names
+from swarm_tasks.store.outside import OutsideViews
 from swarm_tasks.store.presence import Presence
-from swarm_tasks.watch.messages import give_back
+from swarm_tasks.watch.succession import succeed
 from swarm_tasks.watch.thread import WatchThread
 from workers import outside
 from workers.begun import Begun, at_hand
@@ -253,6 +254,7 @@ class HostService:
     def _announce(self) -> None:
         """Say what this host is, at once, and where it is found, once that is known."""
         self.presence.announce(self.facts)
+        OutsideViews(self.client).drop(self.settings.host)
         if PLACE_GROUP not in self._runtime.groups:
             self._runtime.start(PLACE_GROUP, self._say_where())
 
@@ -317,9 +319,11 @@ def make_service(app: Celery, settings: Settings | None = None) -> HostService:
     service.watch = WatchThread(
         app, service.ledger, service.presence, service.settings.heartbeat_seconds
     )
-    # A name has one worker at a time: what is held under it was a former life's.
-    if count := give_back(service.client, service.settings.host):
-        logger("worker").warning("%d messages of a former life go back to their queues", count)
+    parts, messages = succeed(service.ledger, service.settings.host)
+    if parts or messages:
+        logger("worker").warning(
+            "a former life left %d parts and %d messages, which go back", parts, messages
+        )
     cast(Any, app).steps["consumer"].add(RoomBeside)
     cast(Any, app).steps["worker"].add(DrainedFromTheStart)
     cast(Any, app).hostswarm_host = service

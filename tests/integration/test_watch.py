@@ -1,0 +1,257 @@
+"""The watch against a real store, and in real processes: nothing stays undone that can be done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from swarm_tasks import routing, sending
+from swarm_tasks.app import close_app, make_app
+from swarm_tasks.brain.base import Mind, Step
+from swarm_tasks.config import Settings
+from swarm_tasks.embedded import EmbeddedStore
+from swarm_tasks.models.base import now_utc
+from swarm_tasks.models.charge import Charge, Tier
+from swarm_tasks.models.host import Beat
+from swarm_tasks.models.job import PART_FORMAT, AuditRequest
+from swarm_tasks.models.report import HostReport
+from swarm_tasks.store import keys
+from swarm_tasks.store.commands import Commands
+from swarm_tasks.store.leases import Lease, task_id
+from swarm_tasks.store.ledger import Ledger
+from swarm_tasks.store.presence import Presence, control_owner
+from swarm_tasks.store.steps import PartSteps
+from swarm_tasks.watch.messages import Messages, give_back, lane_key
+from swarm_tasks.watch.watcher import Watcher
+from tests.support.fleets import TestFleet, specialist
+from tests.support.jobs import open_anywhere, open_job
+from tests.support.waiting import wait_until
+
+JOB = "abcdefgh"
+TTL_SECONDS = 0.6
+
+
+class Place:
+    """A watch in this process, over a store of its own."""
+
+    def __init__(self, client: Commands, url: str) -> None:
+        self.client = client
+        self.app = make_app(Settings(broker_url=SecretStr(url)), listens=False)
+        self.presence = Presence(client, TTL_SECONDS, 3600)
+        self.watcher = Watcher(self.app, Ledger(client, 3600), self.presence, "this watch")
+
+    def until(self, what: str, probe: Callable[[], object]) -> None:
+        """Let the watch look until this is so."""
+
+        def looked() -> object:
+            self.watcher.tick()
+            return probe()
+
+        wait_until(what, looked, 15)
+
+    def alive(self, *hosts: str) -> None:
+        """Have hosts give signs of life that last for the whole test."""
+        lasting = Presence(self.client, 3600.0, 3600)
+        for host in hosts:
+            lasting.beat(
+                Beat(host=host, instance="x", at=now_utc(), load1=0.0, agents=0, capacity=1)
+            )
+        far = Ledger(self.client, 3600).now() + 3600
+        self.client.zadd(keys.HOSTS.at(), dict.fromkeys(hosts, far))
+
+    def hurry(self, ledger: Ledger) -> None:
+        """Have all parts that wait looked after at once."""
+        members = ledger.leases.waiting(ledger.now() + 3600)
+        ledger.leases.look_again(dict.fromkeys(members, 0.0))
+
+    def report(self, ledger: Ledger) -> HostReport:
+        """The one report of the job, once there is one; it is looked after at once."""
+        self.hurry(ledger)
+        self.until("the part is closed", lambda: ledger.record(JOB).closed == 1)
+        (report,) = ledger.reports(JOB)
+        return report
+
+
+@pytest.fixture
+def place(client: Commands, store: EmbeddedStore) -> Generator[Place]:
+    found = Place(client, store.url)
+    yield found
+    close_app(found.app)
+
+
+def test_one_of_several_has_the_watch_until_it_lets_go(place: Place, client: Commands) -> None:
+    other = Watcher(place.app, Ledger(client, 3600), place.presence, "another")
+    assert place.watcher.tick()
+    assert not other.tick()
+    other.let_go()
+    assert not other.tick()
+    place.watcher.let_go()
+    assert other.tick()
+
+
+def test_a_message_that_nobody_holds_is_sent_again_and_one_in_its_queue_is_not(
+    place: Place, client: Commands
+) -> None:
+    ledger = open_job(client, JOB, "alpha", "bravo")
+    place.alive("alpha", "bravo")
+    payload = ledger.payload(JOB, "alpha/napper")
+    assert payload is not None
+    queues = {host: routing.host_queue(host) for host in ("alpha", "bravo")}
+    sending.send_payload(place.app, task_id(JOB, "alpha/napper"), payload, queues["alpha"])
+    place.hurry(ledger)
+    place.until("the lost one is there", lambda: client.llen(queues["bravo"]))
+    assert client.llen(queues["alpha"]) == client.llen(queues["bravo"]) == 1
+    records = ledger.part_records([task_id(JOB, "alpha/napper"), task_id(JOB, "bravo/napper")])
+    assert [one.sends for one in records.values()] == [0, 1]
+
+
+def test_a_message_that_its_worker_holds_is_not_lost(place: Place, client: Commands) -> None:
+    ledger = open_job(client, JOB, "alpha")
+    member = task_id(JOB, "alpha/napper")
+    client.hset(keys.UNACKED.at(owner="alpha"), "tag", json.dumps([{"headers": {"id": member}}]))
+    records = ledger.part_records([member])
+    messages = Messages(place.app, client)
+    assert messages.lost(records) == set()
+    client.delete(keys.UNACKED.at(owner="alpha"))
+    assert messages.lost(records) == {member}
+
+
+def test_a_part_whose_runner_is_silent_is_sent_to_any_host_again(
+    place: Place, client: Commands
+) -> None:
+    ledger = open_anywhere(client, JOB)
+    place.alive("bravo")
+    lease = ledger.leases.take(JOB, "*/napper/1", "a life", "alpha", 0.1)
+    assert isinstance(lease, Lease)
+    place.until("it is sent again", lambda: client.llen(routing.SHARED))
+    (record,) = ledger.parts(JOB)
+    assert (record.state, record.returns, record.sends) == ("sent", 1, 1)
+
+
+def test_a_silent_host_is_dark_and_what_its_part_took_of_a_model_is_billed(
+    place: Place, client: Commands
+) -> None:
+    ledger = open_job(client, JOB)
+    lease = ledger.leases.take(JOB, "alpha/napper", "a life", "alpha", 0.1)
+    assert isinstance(lease, Lease)
+    charge = Charge(
+        tier=Tier.WORKER, model="m", prompt_tokens=90_000, completion_tokens=500, cost_usd=0.42
+    )
+    step = Step(by=Mind.MODEL, said="x", charge=charge)
+    ledger.steps.save([PartSteps.of(JOB, "alpha/napper", lease.attempt, 0, [step, step])])
+    report = place.report(ledger)
+    assert (report.status, report.reason) == ("dark", "its worker never came")
+    assert (report.usage.llm_calls, report.usage.cost_usd) == (2, 0.84)
+
+
+def test_a_host_that_comes_back_while_others_work_is_not_dark(
+    place: Place, client: Commands
+) -> None:
+    ledger = open_job(client, JOB, "alpha", "bravo")
+    place.alive("bravo")
+    lease = ledger.leases.take(JOB, "bravo/napper", "a life", "bravo", 600.0)
+    assert isinstance(lease, Lease)
+    seen = 0
+
+    def long_enough() -> bool:
+        nonlocal seen
+        seen += 1
+        return seen > 40
+
+    place.until("the watch has looked often", long_enough)
+    assert ledger.record(JOB).closed == 0
+    place.alive("alpha")
+    place.until("its part is sent", lambda: client.llen(routing.host_queue("alpha")))
+
+
+BROKEN = {
+    "its attempt is no number": {"attempt": "x"},
+    "its state is none": {"state": "asleep"},
+    "its task cannot be read": {"task": "{"},
+}
+
+
+@pytest.mark.parametrize("fields", BROKEN.values(), ids=BROKEN.keys())
+def test_a_part_whose_entry_was_tampered_with_fails_and_says_so(
+    place: Place, client: Commands, fields: dict[str, str]
+) -> None:
+    ledger = open_job(client, JOB)
+    place.alive("alpha")
+    client.hset(keys.PART.at(job=JOB, part="alpha/napper"), mapping=fields)
+    report = place.report(ledger)
+    assert (report.status, report.stop) == ("failed", "error")
+    assert "cannot be read" in report.reason or "is broken" in report.reason
+
+
+def test_a_part_whose_entry_is_gone_fails_at_the_deadline(place: Place, client: Commands) -> None:
+    ledger = open_job(client, JOB, deadline_seconds=1.0)
+    client.delete(keys.PART.at(job=JOB, part="alpha/napper"))
+    report = place.report(ledger)
+    assert (report.host, report.specialist, report.stop) == ("alpha", "napper", "error")
+    assert report.reason.endswith("it is gone")
+
+
+def test_what_a_control_held_that_is_gone_goes_back_to_its_queue(
+    place: Place, client: Commands
+) -> None:
+    Presence(client, 0.1, 3600).beat_control("deadbeef", "home")
+    message = {
+        "headers": {"id": "x"},
+        "properties": {"priority": 2, "delivery_info": {"routing_key": routing.CONTROL}},
+    }
+    held = keys.UNACKED.at(owner=control_owner("deadbeef"))
+    client.hset(held, "tag", json.dumps([message, routing.CONTROL, routing.CONTROL]))
+    lane = lane_key(routing.CONTROL, 2)
+    place.until("it is back", lambda: client.llen(lane))
+    assert json.loads(client.lrange(lane, 0, -1)[0])["headers"]["redelivered"] is True
+    assert not client.exists(held)
+    assert place.presence.ended_controls() == {}
+
+
+def test_what_cannot_be_read_of_a_former_life_is_left_where_it_is(client: Commands) -> None:
+    client.hset(keys.UNACKED.at(owner="alpha"), mapping={"a": "no json", "b": "[]", "c": "[1,2,3]"})
+    assert give_back(client, "alpha") == 0
+    assert client.hgetall(keys.UNACKED.at(owner="alpha")).keys() == {"a", "b", "c"}
+
+
+NAPS = specialist("sleeper", "nap", seconds=1.5)
+
+
+def test_a_part_is_redone_where_its_worker_fell_and_came_back(tmp_path: Path) -> None:
+    with TestFleet(
+        tmp_path, tool_modules=["tests.support.fake_tools"], specialists={"sleeper": NAPS}
+    ) as fleet:
+        fleet.start_control()
+        fleet.start_workers("alpha")
+        job = fleet.fleet.audit(AuditRequest(specialists=("sleeper",))).id
+        wait_until("it runs", lambda: fleet.fleet.ledger.parts(job)[0].state == "running")
+        fleet.kill("alpha")
+        fleet.start_workers("alpha")
+        report = fleet.fleet.wait(job)
+        (part,) = fleet.fleet.ledger.parts(job)
+    assert report.coverage.answered == ("alpha",)
+    assert part.attempt == 2
+
+
+def test_a_part_of_a_newer_version_is_refused_with_the_version(tmp_path: Path) -> None:
+    with TestFleet(
+        tmp_path, tool_modules=["tests.support.fake_tools"], specialists={"sleeper": NAPS}
+    ) as fleet:
+        fleet.start_control()
+        fleet.start_workers("alpha")
+        ledger = open_job(fleet.fleet.client, JOB)
+        payload = ledger.payload(JOB, "alpha/napper")
+        assert payload is not None
+        newer = {**payload, "format": PART_FORMAT + 1, "version": "99.0", "unheard_of": 1}
+        queue = routing.host_queue("alpha")
+        app = fleet.fleet.app
+        sending.send_payload(app, task_id(JOB, "alpha/napper"), newer, queue)
+        report = fleet.fleet.wait(JOB)
+    (line,) = report.hosts
+    assert line.status == "failed"
+    assert "made by 99.0" in line.reason
+    assert "upgrade" in line.reason
