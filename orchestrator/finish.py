@@ -164,9 +164,15 @@ def _read(ledger: Ledger, record: JobRecord) -> list[HostReport]:
 
 
 def _forged(report: HostReport, part: PartRecord) -> str:
-    """What of a report is not the part's own to say; empty if all is. A part for any host is that
-    host's which the ledger gave it to."""
+    """What of a report is not the part's own to say; empty if all is.
+
+    A part for any host is that host's which the ledger gave it to. Where it gave it to none, a host
+    may still say in its own name that the part could not be begun.
+    """
     host = part.host or ANY_HOST
+    told = report.findings or report.evidence or report.status is not HostStatus.FAILED
+    if not part.host and not told:
+        host = report.host
     if (report.part, report.host, report.specialist) != (part.part, host, part.specialist):
         return "it is the report of another part"
     if any(finding.host != host for finding in report.findings):

@@ -236,9 +236,10 @@ def test_a_part_for_any_host_is_told_of_the_host_that_took_it(
         plan=Plan(by="asker"),
     )
     deadline_at = ghostly.ledger.now() + 60
-    parts = parts_anywhere(REQUEST, chosen)
-    first, second = host_tasks(job, parts, Policy(), deadline_at)
-    ghostly.ledger.open(job, (first, second), deadline_at)
+    request = AuditRequest.model_validate({"anywhere": questions(4, "storage")})
+    tasks = host_tasks(job, parts_anywhere(request, chosen), Policy(), deadline_at)
+    first, second, third, fourth = tasks
+    ghostly.ledger.open(job, tasks, deadline_at)
     lease = ghostly.ledger.leases.take(job.id, first.part, "life", "ghost", 5.0)
     assert isinstance(lease, Lease)
 
@@ -250,14 +251,22 @@ def test_a_part_for_any_host_is_told_of_the_host_that_took_it(
 
     answered = report_of(first.part, named, StopReason.ANSWERED)
     assert ghostly.ledger.close_part(answered, lease.attempt).ours
-    assert ghostly.ledger.close_part(
-        report_of(second.part, ANY_HOST, StopReason.DEADLINE), None
-    ).ours
+    for task, host, stop in (
+        (second, ANY_HOST, StopReason.DEADLINE),
+        (third, "zombie", StopReason.ERROR),  # it could not read its task
+        (fourth, "zombie", StopReason.ANSWERED),  # and has no lease to answer this one
+    ):
+        assert ghostly.ledger.close_part(report_of(task.part, host, stop), None).ours
     finish(ghostly.ledger, ghostly.presence, job.id)
     report = ghostly.report(job.id)
     lines = {line.host: line for line in report.hosts}
-    assert lines.keys() == {"ghost", ANY_HOST}
+    assert lines.keys() == {"ghost", "zombie", ANY_HOST}
     assert lines["ghost"].status is status
     assert lines["ghost"].reason.startswith(reason)
-    assert lines[ANY_HOST].status is HostStatus.FAILED
-    assert set(report.coverage.asked) == {"ghost", ANY_HOST}
+    for host, stops in (
+        (ANY_HOST, [StopReason.DEADLINE, StopReason.ERROR]),
+        ("zombie", [StopReason.ERROR]),
+    ):
+        assert lines[host].status is HostStatus.FAILED
+        assert [part.stop for part in lines[host].parts] == stops
+    assert set(report.coverage.asked) == {"ghost", "zombie", ANY_HOST}
