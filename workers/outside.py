@@ -110,7 +110,7 @@ async def looked(
     own = await in_thread(addresses_of_this_machine)
     way = way_to(known.facts, here, own)
     ports = known.facts.ports[:MOST_PORTS] if known.facts else ()
-    tried = await asyncio.gather(*(_try(one, ports, machine) for one in way.addresses))
+    tried = await asyncio.gather(*(try_address(one, ports, machine) for one in way.addresses))
     best = max(tried, key=lambda one: one.answers, default=None)  # the first of equals
     notes = [way.note] if way.note else []
     if best is not None:
@@ -177,7 +177,7 @@ def way_to(facts: HostFacts | None, here: HostFacts, own: Collection[str]) -> Wa
     return Way(tuple(left[:MOST_TRIED]), same, note)
 
 
-async def _try(address: str, ports: Sequence[OpenPort], machine: Machine) -> Tried:
+async def try_address(address: str, ports: Sequence[OpenPort], machine: Machine) -> Tried:
     """One address, all of it at the same time."""
     ping, seen = await asyncio.gather(
         _ping(address, machine), asyncio.gather(*(_knock(address, port) for port in ports))

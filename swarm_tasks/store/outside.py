@@ -60,6 +60,10 @@ class OutsideViews:
         key = keys.OUTSIDE.at(host=host)
         return bool(self._client.set(key, UNDER_WAY, px=max(int(seconds * 1000), 1), nx=True))
 
+    def drop(self, host: str) -> None:
+        """Forget what was seen of a host: its worker is back, and its next silence is another."""
+        self._client.delete(keys.OUTSIDE.at(host=host))
+
     def put(self, view: OutsideView) -> None:
         """Keep a view for a while."""
         key = keys.OUTSIDE.at(host=view.host)
