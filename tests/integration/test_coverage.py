@@ -51,6 +51,8 @@ def test_a_host_killed_in_mid_part_is_dark_and_the_others_are_heard(
     assert report.coverage.answered == ("alpha",)
     assert "no sign of life" in reasons(report)["bravo"]
     assert report.hosts[1].last_seen is not None
+    assert (seen := report.hosts[1].outside) is not None, "its peer looked at it"
+    assert (seen.host, seen.seen_by) == ("bravo", "alpha")
     # Far from the deadline of a minute: presence says it is gone after three heartbeats.
     assert time.monotonic() - began < 30
 
