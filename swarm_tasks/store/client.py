@@ -111,7 +111,11 @@ def store_errors(settings: Settings) -> Generator[None]:
             f"put the password into {setting}: redis://:PASSWORD@HOST:PORT/0",
         ) from error
     except redis.ResponseError as error:
-        raise StoreError(f"the store at {shown_url(store)} refuses: {error}") from error
+        full = str(error).startswith("MISCONF")
+        raise StoreError(
+            f"the store at {shown_url(store)} refuses: {error}",
+            "make room on the disk of its data, and it goes on by itself" if full else "",
+        ) from error
     except redis.RedisError as error:
         raise _unreachable(f"the store at {shown_url(store)}", error, setting) from error
     except OperationalError as error:
