@@ -152,7 +152,7 @@ class TestFleet:
             for child in psutil.Process().children()
             if str(self._store.log.parent) in " ".join(child.cmdline())
         )
-        (server,) = guard.children()
+        (server,) = (one for one in guard.children() if one.name() == "valkey-server")
         server.send_signal(signal.SIGKILL)
         wait_until("the store's end is noticed", lambda: self._store.ended)
 
