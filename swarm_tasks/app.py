@@ -145,6 +145,8 @@ _WIRE: dict[str, object] = {
     "worker_redirect_stdouts": False,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "broker_connection_retry_on_startup": True,
+    # A store that cannot write for a while, as with a full disk, is one that is away.
+    "broker_channel_error_retry": True,
     # One backend for all threads of a worker: otherwise each opens connections of its own.
     "result_backend_thread_safe": True,
     "redis_socket_timeout": 30.0,
@@ -178,6 +180,10 @@ def _serve(app: Celery, settings: Settings, roles: Sequence[str]) -> None:
     services: list[Service] = []
 
     def begin(**_: object) -> None:
+        # Only workers pay for loading Celery's.
+        from swarm_tasks.transport.consuming import keep_consuming
+
+        keep_consuming(app)
         try:
             for role in roles:
                 module = importlib.import_module(ROLES[role].service)

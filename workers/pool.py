@@ -9,6 +9,9 @@ to its end in a thread again:
 
 Agents, errands and all other tasks wait in lanes of their own: where one process plays both roles,
 control's task waits for an errand of the same host, and must hold no place that this needs.
+
+Parts are taken from their queues only while there is room for an agent. What waits here is what was
+taken before the bound was lowered, or came from a broker whose queues have no gates.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ from celery.concurrency.base import BasePool
 from celery.worker import state
 from celery.worker.consumer import Tasks
 
+from swarm_tasks import routing
+from swarm_tasks.app import settings_of
+from swarm_tasks.gates import Gates, gates_of
 from swarm_tasks.log import logger
 from workers.assignment import Assignment
 from workers.begun import BegunTask, ErrandTask
@@ -42,8 +48,8 @@ OTHERS = 6
 
 BESIDE = 16
 """Messages that are taken beyond one for each agent, so that errands and control's tasks come here
-while every agent is at work. More than `ERRANDS` and `OTHERS` together, as some of what comes is
-parts, which wait here as they would in their queue."""
+while every agent is at work. More than `ERRANDS` and `OTHERS` together, as a broker that has no
+gates sends parts among them."""
 
 LAST_SECONDS = 5.0
 """How long a stop waits for its threads to go, once nothing is under way."""
@@ -73,7 +79,8 @@ class Lane:
 class AgentPool(BasePool):
     """Runs tasks: those that can be begun without a thread of their own, any other with one.
 
-    At most `limit` agents are under way at the same time, and a few errands and others beside them.
+    At most `limit` agents are under way at the same time, or fewer while no more are allowed, and a
+    few errands and others beside them.
     """
 
     limit: int
@@ -88,7 +95,10 @@ class AgentPool(BasePool):
         self._work_there = threading.Condition(lock)
         self._idle = threading.Condition(lock)
         self._lock = lock
-        self._agents = Lane(lambda: self.limit)
+        self._allowed: int | None = None
+        self._draining = False
+        self._gates = Gates()
+        self._agents = Lane(self._most_agents)
         self._errands = Lane(lambda: ERRANDS)
         self._others = Lane(lambda: OTHERS)
         # Agents last: what is done beside them is short.
@@ -101,7 +111,32 @@ class AgentPool(BasePool):
     def on_start(self) -> None:
         """Start the threads."""
         self.app.hostswarm_pool = self
+        self._gates = gates_of(self.app)
         self._man()
+
+    @property
+    def room(self) -> bool:
+        """Whether a part that came now would begin at once."""
+        if self._leaving or self._draining:
+            return False
+        return len(self._agents.under_way) + len(self._agents.waiting) < self._most_agents()
+
+    def allow(self, n: int) -> None:
+        """Let no more than `n` agents be under way, but one, nor more than there are places; those
+        that are go on."""
+        with self._lock:
+            self._allowed = max(1, n)
+            self._work_there.notify_all()
+        self._gates.changed()
+
+    def drain(self, draining: bool) -> None:
+        """Take no more parts, or take them again; errands are done all the same."""
+        with self._lock:
+            self._draining = draining
+        self._gates.changed()
+
+    def _most_agents(self) -> int:
+        return self.limit if self._allowed is None else min(self.limit, self._allowed)
 
     def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -127,6 +162,7 @@ class AgentPool(BasePool):
             self.limit += n
             self._man()
             self._work_there.notify_all()
+        self._gates.changed()
 
     def shrink(self, n: int = 1) -> None:
         """Let `n` fewer be under way, but one; those that are go on."""
@@ -240,17 +276,24 @@ class AgentPool(BasePool):
             self._lane(assignment).under_way.discard(assignment)
             self._work_there.notify()
             self._idle.notify_all()
+        self._gates.changed()
+
+
+def pool_of(app: Celery) -> AgentPool | None:
+    """The pool that runs this app's tasks, if it is ours."""
+    pool = getattr(app, "hostswarm_pool", None)
+    return pool if isinstance(pool, AgentPool) else None
 
 
 def begin_no_more(app: Celery) -> None:
     """Have the pool that runs this app's tasks, if it is ours, begin nothing more."""
-    pool = getattr(app, "hostswarm_pool", None)
-    if isinstance(pool, AgentPool):
+    if pool := pool_of(app):
         pool.begin_no_more()
 
 
 class RoomBeside(bootsteps.StartStopStep):
-    """Has a worker with our pool take `BESIDE` messages more than it has places for agents.
+    """Has a worker with our pool take parts while there is room, and `BESIDE` messages more than it
+    has places for agents.
 
     Celery counts a message for each place, and again after each loss of its connection; what it
     comes to is left to it, and only what the connection is told is more.
@@ -259,9 +302,13 @@ class RoomBeside(bootsteps.StartStopStep):
     requires = (Tasks,)
 
     def start(self, parent: Any) -> None:
-        """Change how the consumer that has just been made tells its count."""
-        if not isinstance(parent.pool, AgentPool):
+        """Guard the queues of parts, and change how the consumer that has just been made tells its
+        count."""
+        pool = parent.pool
+        if not isinstance(pool, AgentPool):
             return
+        parts = (routing.host_queue(settings_of(parent.app).host), routing.SHARED)
+        gates_of(parent.app).guard(parts, lambda: pool.room)
         tell = parent.qos.callback
 
         def tell_more(prefetch_count: int) -> object:
