@@ -66,14 +66,17 @@ def tool(
     from swarm_tasks.config import load_settings
     from swarm_tasks.tool_arguments import evidence_text, exit_code_of, parse_pairs
     from workers.investigate import evidence_of
+    from workers.orphans import mark_of
     from workers.tools.access import this_machine
     from workers.tools.book import toolbook
+    from workers.tools.manners import Manners
 
     settings = load_settings()
     registry = toolbook(settings.tool_modules)
     raw = parse_pairs(arguments or [])
     registry.get(name).parse_arguments(raw)
-    machine = this_machine(log_roots=settings.log_roots)
+    manners = Manners(settings.tool_niceness, (mark_of(settings.host),))
+    machine = this_machine(log_roots=settings.log_roots, manners=manners)
     outcome = asyncio.run(registry.call(name, raw, machine))
     evidence = evidence_of(outcome, "here", settings.host, "operator")
     text = evidence.model_dump_json(indent=2) if as_json else evidence_text(evidence)

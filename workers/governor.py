@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from swarm_tasks.log import logger
 from workers.strain import Strain
@@ -114,11 +115,14 @@ class Governor:
         """Log when the host begins to be held back and when it no longer is; not each step."""
         full = self.agents == self._most_agents and self._tools == self._most_tools
         if not full and not self.why:
-            logger("governor").warning(
-                "fewer than %d agents at a time until this host is better: %s",
-                self._most_agents,
-                strain,
-            )
+            logger("governor").warning("held back to fewer agents and tools at a time: %s", strain)
         elif full and self.why:
-            logger("governor").info("%d agents at a time again", self._most_agents)
+            logger("governor").info("no longer held back")
         self.why = "" if full else strain or self.why
+
+
+def allow_agents(app: object, most: int) -> None:
+    """Have the pool that runs an app's tasks run no more agents than so many. Only ours can."""
+    act: Any = getattr(getattr(app, "hostswarm_pool", None), "allow", None)
+    if act is not None:
+        act(most)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from swarm_tasks.log import logger
 
 MARK = "HOSTSWARM_TOOL"
 
@@ -46,6 +49,16 @@ def mark_of(host: str) -> tuple[str, str]:
     """The variable that marks the tools of this process as a host's: its name and its text."""
     began = _began(os.getpid())
     return MARK, f"{host} {os.getpid()} {began}"
+
+
+def begin_to_end_orphans(host: str) -> None:
+    """End them in a thread: a look at every process takes its time on a large machine."""
+
+    def end() -> None:
+        if count := end_orphans(host):
+            logger("worker").warning("%d processes of a former life's tools were ended", count)
+
+    threading.Thread(target=end, name="hostswarm-orphans", daemon=True).start()
 
 
 def end_orphans(host: str) -> int:

@@ -36,20 +36,24 @@ from workers.begun import Begun, at_hand
 from workers.blocking import in_thread
 from workers.errands import called, checked
 from workers.facts import beat_now, found_anew, gather_facts, os_name
+from workers.governor import Governor, Lines, allow_agents
 from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
-from workers.investigate import Investigator
+from workers.investigate import TOOLS_AT_ONCE, Investigator
 from workers.leaving import Grace
 from workers.membership import DrainedFromTheStart, Membership, drain
 from workers.naming import OwnName
+from workers.orphans import begin_to_end_orphans, mark_of
 from workers.part import Shelf
 from workers.parts import Parts
 from workers.pool import RoomBeside, begin_no_more
 from workers.runtime import Runtime
 from workers.saving import StepWriter
+from workers.strain import look
 from workers.thinker import Thinker
 from workers.tools.access import this_machine
 from workers.tools.book import rulebook, toolbook
+from workers.tools.manners import Manners
 from workers.tools.registry import Outcome
 
 T = TypeVar("T", bound=Frozen)
@@ -80,6 +84,7 @@ class HostService:
         begin_no_more: Keeps the worker from beginning what waits, once it is told to stop: the
             places of agents that end are not for others.
         drain: Keeps it from taking parts, or lets it take them again.
+        allow: Bounds how many agents may be under way at the same time.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class HostService:
         send: Callable[[HostTask], None],
         begin_no_more: Callable[[], None] = lambda: None,
         drain: Callable[[bool], None] = lambda _: None,
+        allow: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         self.watch: WatchThread | None = None
@@ -101,7 +107,11 @@ class HostService:
         self._events = EventWriter(self.client, settings.result_ttl_seconds)
         self._history = History(self.client, settings.host, settings.forget_seconds)
         self._runtime = Runtime()
-        machine = self._machine = this_machine(StoreHistory(self._history), settings.log_roots)
+        machine = self._machine = this_machine(
+            StoreHistory(self._history),
+            settings.log_roots,
+            Manners(settings.tool_niceness, (mark_of(settings.host),)),
+        )
         self._registry = toolbook(settings.tool_modules)
         rules = rulebook(settings.tool_modules)
         self._thinker = Thinker(settings, os_name())
@@ -129,6 +139,14 @@ class HostService:
         self._member = Membership(self.presence, draining, own, self.facts.machine_id, drain)
         self._member.join(settings.host)
         self._grace = Grace(settings.grace_seconds, self._runtime.refuse)
+        self._governor = Governor(
+            Lines(settings.busy_load_per_cpu, settings.busy_memory_percent),
+            settings.agents,
+            TOOLS_AT_ONCE,
+            look,
+            allow,
+            self._investigator.turns.allow,
+        )
         self._heart = Heartbeat(
             beat=self._beat,
             announce=self._announce,
@@ -148,6 +166,7 @@ class HostService:
         self._heart.start()
         if self.watch is not None:
             self.watch.start()
+        begin_to_end_orphans(self.settings.host)
         logger("worker").info("%s is up with %d tools", self.settings.host, len(self.facts.tools))
 
     def stopping(self) -> None:
@@ -244,8 +263,10 @@ class HostService:
 
     def _beat(self) -> None:
         self._parts.renew()
-        beat = beat_now(self.facts, self._runtime.busy, self.settings.agents)
-        self._member.sign(beat.model_copy(update={"draining": self._parts.leaving}))
+        self._governor.look()
+        beat = beat_now(self.facts, self._runtime.busy, self._governor.agents)
+        said = {"draining": self._parts.leaving, "strain": self._governor.why}
+        self._member.sign(beat.model_copy(update=said))
         # The command to cancel may have been missed; the ledger's word is not.
         jobs = [group for group in self._runtime.groups if not group.startswith(TOOL_GROUP)]
         for job in self.ledger.cancelled(jobs):
@@ -315,6 +336,7 @@ def make_service(app: Celery, settings: Settings | None = None) -> HostService:
         partial(send_part, app),
         partial(begin_no_more, app),
         partial(drain, app),
+        partial(allow_agents, app),
     )
     service.watch = WatchThread(
         app, service.ledger, service.presence, service.settings.heartbeat_seconds

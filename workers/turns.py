@@ -10,20 +10,25 @@ class Turns:
     """Lets `most` at a time through an `async with`; the others wait in the order they came.
 
     Unlike a semaphore's, the number may be lowered: who has a turn keeps it, and nobody gets one
-    until fewer have. `most` may be set from any thread; more turns are given when one ends.
+    until fewer have.
 
     Args:
-        most: How many may have a turn at the same time; at least one.
+        most: How many may have a turn at the same time.
     """
 
     def __init__(self, most: int) -> None:
-        self.most = most
+        self._most = most
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    def allow(self, most: int) -> None:
+        """Let at least one and at most so many have a turn; from any thread. Where it is more than
+        before, they are given when the next one ends."""
+        self._most = max(1, most)
+
     async def __aenter__(self) -> None:
         """Wait for a turn."""
-        if not self._waiting and self._taken < self.most:
+        if not self._waiting and self._taken < self._most:
             self._taken += 1
             return
         turn = asyncio.get_running_loop().create_future()
@@ -43,7 +48,7 @@ class Turns:
 
     def _end(self) -> None:
         self._taken -= 1
-        while self._waiting and self._taken < self.most:
+        while self._waiting and self._taken < self._most:
             turn = self._waiting.popleft()
             if not turn.cancelled():
                 self._taken += 1

@@ -91,6 +91,7 @@ class Beat(Frozen):
         agents: How many agents run on the host now.
         capacity: How many may, as busy as it is.
         draining: Whether it takes no more parts.
+        strain: Why fewer agents may run than on a host that is well; empty where all may.
     """
 
     host: HostName
@@ -100,6 +101,7 @@ class Beat(Frozen):
     agents: int
     capacity: int
     draining: bool = False
+    strain: str = ""
 
 
 class Drained(Frozen):

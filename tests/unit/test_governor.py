@@ -89,8 +89,8 @@ def test_agents_and_tools_are_held_back_and_let_go_and_each_is_said_once(
     reason = "load 3.00 for each processor is over 2"
     assert whys == ["", *[reason] * 8, "", "", "", ""]
     assert caplog.messages == [
-        f"fewer than 8 agents at a time until this host is better: {reason}",
-        "8 agents at a time again",
+        f"held back to fewer agents and tools at a time: {reason}",
+        "no longer held back",
     ]
 
 

@@ -57,12 +57,12 @@ def test_fewer_turns_are_given_once_some_have_ended_and_more_when_one_ends() -> 
     async def play() -> None:
         crowd = Crowd(3)
         await crowd.come(1, 2, 3, 4, 5, 6, 7)
-        crowd.turns.most = 1
+        crowd.turns.allow(0)
         await crowd.go(1, 2)
         assert crowd.inside == [3]
         await crowd.go(3)
         assert crowd.inside == [4]
-        crowd.turns.most = 2
+        crowd.turns.allow(2)
         await crowd.go(4)
         assert crowd.inside == [5, 6]
 
