@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from pydantic import BaseModel
+    from rich.text import Text
 
     from swarm_tasks.models.host import HostView
     from swarm_tasks.store.records import JobSummary
@@ -27,14 +28,19 @@ def hosts(
     context: typer.Context,
     as_json: Json = False,
     forget: Annotated[
-        str, typer.Option(help="Drop this host from the fleet; it joins again if it is alive.")
+        str, typer.Option(help="Drop this host, which is gone for good, and free its name.")
     ] = "",
 ) -> None:
     """Who is in the fleet, who is alive, and when the others were last seen."""
     from orchestrator.surfaces.session import open_fleet
-    from swarm_tasks.errors import UnknownName
+    from swarm_tasks.errors import ArgumentError, UnknownName
 
     with open_fleet(given(context)) as fleet:
+        if forget and fleet.presence.beats((forget,)):
+            raise ArgumentError(
+                f"{forget} is alive, and would be back at once",
+                "stop its worker, and then forget it",
+            )
         if forget and not fleet.presence.forget(forget):
             raise UnknownName(f"there is no host called {forget!r}", "see `hostswarm hosts`")
         views = fleet.hosts()
@@ -45,6 +51,23 @@ def hosts(
         )
     else:
         _print_hosts(views, waiting)
+
+
+def drain(
+    context: typer.Context,
+    hosts: Annotated[list[str], typer.Argument(help="Names or globs, as `hostswarm hosts` shows.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Let them take parts again.")] = False,
+    wait: Annotated[
+        str, typer.Option(help="How long to wait for what runs there: 90s, 5m; 0 leaves at once.")
+    ] = "5m",
+    reason: Annotated[str, typer.Option(help="Why, for those who look.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Let hosts finish what runs there and take no more parts, over restarts too, until --undo."""
+    from orchestrator.surfaces.drain import DrainOptions, run_drain
+
+    options = DrainOptions(hosts, undo, wait, reason, as_json)
+    raise typer.Exit(run_drain(given(context), options))
 
 
 def jobs(
@@ -120,6 +143,11 @@ def cancel(context: typer.Context, job: JobArgument, as_json: Json = False) -> N
 
 EXAMPLES = {
     hosts: ("hostswarm hosts", "hostswarm hosts --forget oldbox"),
+    drain: (
+        "hostswarm drain web2 --reason 'new disk'",
+        "hostswarm drain 'db*' --wait 1h",
+        "hostswarm drain web2 --undo",
+    ),
     jobs: ("hostswarm jobs", "hostswarm jobs --json | jq '.[0].id'"),
     show: ("hostswarm show 7k2mbq4wxp", "hostswarm show 7k2mbq4wxp --html report.html"),
     watch: ("hostswarm watch 7k2mbq4wxp",),
@@ -157,7 +185,7 @@ def _print_hosts(views: Sequence[HostView], waiting: Counter[str]) -> None:
         facts, beat = view.facts, view.beat
         table.add_row(
             Text(view.host, "bold"),
-            Text("alive", "green") if beat else Text("dark", "magenta"),
+            _state(view),
             f"{beat.load1:.2f}" if beat else "",
             f"{beat.agents}/{beat.capacity}" if beat else "",
             str(waiting[view.host]),
@@ -166,6 +194,14 @@ def _print_hosts(views: Sequence[HostView], waiting: Counter[str]) -> None:
             f"{view.last_seen:%Y-%m-%d %H:%M:%S}" if view.last_seen else "never",
         )
     page().print(table)
+
+
+def _state(view: HostView) -> Text:
+    """Whether a host is there, and whether it takes parts."""
+    from rich.text import Text
+
+    state = Text("alive", "green") if view.beat else Text("dark", "magenta")
+    return state.append(", drained", "yellow") if view.drained else state
 
 
 def _print_jobs(found: Sequence[JobSummary]) -> None:

@@ -1,9 +1,12 @@
-"""What an operator's own module may bring into a worker: a tool that would end the process, and a
-task that waits for an errand on the same host, as control's task of a report does."""
+"""What an operator's own module may bring into a worker: tools that would end the process or wait
+for the world, and a task that waits for an errand on the same host, as control's task of a report
+does."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from pathlib import Path
 
 from celery import current_app, shared_task
 
@@ -12,7 +15,7 @@ from swarm_tasks.app import settings_of
 from tests.support.fake_tools import Nap
 from workers.begun import Begun, BegunTask
 from workers.tools.access import Access
-from workers.tools.spec import NoArguments, Tool, every_platform
+from workers.tools.spec import Arguments, NoArguments, Tool, every_platform
 
 ASKS = "tests.asks"
 EXITS = "tests.exits"
@@ -39,4 +42,28 @@ async def read_exits(arguments: NoArguments, access: Access) -> Nap:
     sys.exit("no answer today")
 
 
-TOOLS = (Tool("exits", "Ends.", NoArguments, Nap, every_platform(read_exits)),)
+class WaitArguments(Arguments):
+    """The file that is waited for."""
+
+    path: str
+
+
+async def read_waits(arguments: WaitArguments, access: Access) -> Nap:
+    """Something that is not there yet, for as long as a test wants."""
+    # Whoever makes the file is another process: there is no event to wait for.
+    while not await access.call(arguments.path, Path(arguments.path).exists):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    return Nap(slept_seconds=0)
+
+
+TOOLS = (
+    Tool("exits", "Ends.", NoArguments, Nap, every_platform(read_exits)),
+    Tool(
+        "waits",
+        "Waits for a file.",
+        WaitArguments,
+        Nap,
+        every_platform(read_waits),
+        timeout_seconds=120,
+    ),
+)
