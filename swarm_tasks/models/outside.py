@@ -37,7 +37,7 @@ class Echo(Frozen):
 
     Args:
         milliseconds: The way there and back; None where nothing came.
-        reason: Why it is unknown.
+        reason: Why it is unknown, or what the network said in place of an answer.
     """
 
     state: Literal["answers", "silent", "unknown"]
@@ -159,7 +159,7 @@ def _ping_text(ping: Echo) -> str:
         digits = 0 if ping.milliseconds >= 10 else 1 if ping.milliseconds >= 1 else 2
         return f"ping answers in {ping.milliseconds:,.{digits}f} ms"
     if ping.state == "silent":
-        return "no answer to ping"
+        return f"no answer to ping ({ping.reason})" if ping.reason else "no answer to ping"
     return f"ping not tried ({ping.reason})" if ping.reason else "ping not tried"
 
 

@@ -183,6 +183,10 @@ def test_a_view_is_told_on_one_line() -> None:
         "at 192.0.2.7, ping not tried (ping is not installed); "
         "1/tcp, 2/tcp, 3/tcp, 4/tcp and 3 more silent"
     )
+    unreachable = Echo(state="silent", reason="Destination Host Unreachable")
+    assert seen_text(view(ping=unreachable)) == (
+        "at 192.0.2.7, no answer to ping (Destination Host Unreachable)"
+    )
     nowhere = view(address="", ping=NO_PING, notes=("its worker announced no address",))
     assert seen_text(nowhere) == "its worker announced no address"
 
