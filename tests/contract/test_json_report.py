@@ -44,7 +44,7 @@ USAGE = {
 }
 
 JOB_MORE = {"deadline_seconds", "cancelled", "allowance", "plan"}
-HOST_MORE = {"platform", "last_seen", "parts", "role", "usage"}
+HOST_MORE = {"platform", "last_seen", "parts", "role", "usage", "outside"}
 FINDING_MORE = {
     *("related", "explanation", "source", "model", "said_severity", "doubted"),
     "acknowledged",
