@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swarm_tasks.models.event import Event, EventKind
+from swarm_tasks.models.job import ANY_SIGN
 
 ROWS = 30
 """How many rows are shown at once; of a larger fleet, those that run."""
@@ -132,5 +133,6 @@ def tell_lines(events: Iterable[Event], console: Console) -> None:
     for event in events:
         name = event.part or "job"
         what = event.kind.value.replace("_", " ")
-        rest = " ".join(word for word in (event.tool, event.status) if word)
+        where = f"on {event.host}" if event.part.startswith(ANY_SIGN) and event.host else ""
+        rest = " ".join(word for word in (event.tool, event.status, where) if word)
         console.print(f"{event.at:%H:%M:%S} {name} {what} {rest}".rstrip(), markup=False)

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from orchestrator.checks import Checks
 from orchestrator.finish import finish
 from orchestrator.keeper import Keeper
-from orchestrator.plan import default_parts, host_tasks
+from orchestrator.plan import Part, default_parts, host_tasks
 from swarm_tasks import contracts, routing
 from swarm_tasks.app import close_app, make_app
 from swarm_tasks.config import Settings
@@ -41,6 +41,7 @@ from swarm_tasks.store import keys
 from swarm_tasks.store.acks import Acks
 from swarm_tasks.store.client import PATIENTLY
 from swarm_tasks.store.commands import Commands
+from swarm_tasks.store.leases import Lease
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
 from swarm_tasks.store.trust import TrustRecord
@@ -84,7 +85,7 @@ class PlayedHosts:
 
     def _serve(self) -> None:
         with self._app.connection_for_read() as connection:
-            queues = [connection.SimpleQueue(routing.host_queue(host)) for host in self._hosts]
+            queues = [connection.SimpleQueue(routing.errand_queue(host)) for host in self._hosts]
             while not self._stop.is_set():
                 for queue in queues:
                     self._take(queue)
@@ -219,6 +220,33 @@ def test_each_host_measures_what_another_says_of_it_and_the_report_has_both_verd
         assert known[ref.call_id].sha256() == ref.sha256
     assert made.usage.tool_calls == 2
     assert "2 claims: 1 refuted, 1 verified" in made.summary
+
+
+def test_a_claim_of_an_answer_for_any_host_is_measured_on_a_host_that_took_no_question(
+    control: Control, hosts: PlayedHosts
+) -> None:
+    hosts.play = {"web2": measuring(VERIFIED, 97.0)}
+    job = Job(id="abcdefgh", specialists=("storage",), created=now_utc(), deadline_seconds=60.0)
+    deadline_at = control.ledger.now() + job.deadline_seconds
+    tasks = host_tasks(job, (Part("", SPECIALIST, "?"),), Policy(), deadline_at)
+    control.ledger.open(job, tasks, deadline_at)
+    lease = control.ledger.leases.take(job.id, tasks[0].part, "life", "web1", 5.0)
+    assert isinstance(lease, Lease)
+    taken = asking(about("web2"), about("web9")).model_copy(update={"part": tasks[0].part})
+    assert control.ledger.close_part(taken, lease.attempt).ours
+    finish(
+        control.ledger,
+        control.presence,
+        job.id,
+        checks=Checks(control.app, control.ledger, control.presence, 10.0),
+    )
+    made = control.report(job.id)
+    assert [(one.host, one.verdict, one.reason) for one in only(made).claims] == [
+        ("web2", VERIFIED, ""),
+        ("web9", Verdict.UNVERIFIABLE, "web9 is not known"),
+    ]
+    assert made.coverage.asked == ("web1",)
+    assert {item.host for item in made.evidence} >= {"web2"}
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,14 @@ def test_a_closed_row_shows_what_came_of_it() -> None:
     assert "1 answered, 1 dark" in text
 
 
+def test_a_row_names_the_host_that_has_its_part_now() -> None:
+    board = Board()
+    for host in ("alpha", "bravo"):
+        board.take(event(EventKind.PART_STARTED, host=host, part="*/storage"))
+    assert "bravo" in drawn(board)
+    assert "alpha" not in drawn(board)
+
+
 def test_a_large_fleet_shows_what_still_runs() -> None:
     board = Board()
     for number in range(ROWS + 20):
@@ -91,3 +99,10 @@ def test_watch_tells_each_event_in_a_line_where_there_is_no_terminal() -> None:
     lines = console.file.getvalue().splitlines()
     assert len(lines) == len(STORY)
     assert lines[-1].endswith("alpha/storage tool ended disk_usage ok")
+
+
+def test_watch_tells_which_host_took_a_part_for_any_host() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    tell_lines([event(EventKind.PART_STARTED, part="*/storage/2")], console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith(" */storage/2 part started on alpha\n")
