@@ -56,7 +56,7 @@ def begin_to_end_orphans(host: str) -> None:
 
     def end() -> None:
         if count := end_orphans(host):
-            logger("worker").warning("%d processes of a former life's tools were ended", count)
+            logger("worker").warning("ended what a former life's tools left: processes: %d", count)
 
     threading.Thread(target=end, name="hostswarm-orphans", daemon=True).start()
 

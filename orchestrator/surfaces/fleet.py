@@ -174,6 +174,7 @@ def _print_hosts(views: Sequence[HostView], waiting: Counter[str]) -> None:
     from rich.text import Text
 
     from orchestrator.surfaces.page import page
+    from swarm_tasks.unseen import plain_line
 
     if not views:
         page().print("No host has joined. Start `hostswarm worker` on a machine.")
@@ -194,6 +195,10 @@ def _print_hosts(views: Sequence[HostView], waiting: Counter[str]) -> None:
             f"{view.last_seen:%Y-%m-%d %H:%M:%S}" if view.last_seen else "never",
         )
     page().print(table)
+    for view in views:
+        if view.beat is not None and view.beat.strain:
+            why = plain_line(view.beat.strain)
+            page().print(Text(f"{view.host} is held back: {why}", "yellow"))
 
 
 def _state(view: HostView) -> Text:
