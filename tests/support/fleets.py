@@ -61,6 +61,9 @@ class TestFleet:
         self._options: dict[str, Any] = {
             "heartbeat_seconds": 0.5,
             "grace_seconds": 0.0,
+            # However busy the machine is that the tests run on.
+            "busy_load_per_cpu": 1000.0,
+            "busy_memory_percent": 100.0,
             "state_dir": directory,
             **options,
         }
