@@ -79,8 +79,8 @@ class Settings(BaseSettings):
             done by then is put back.
         host_queue_limit: Parts that may wait for one host; more are refused as busy.
         fleet_queue_limit: Parts that may wait in the whole fleet.
-        busy_load_per_cpu: Above this load average for each CPU, a host takes fewer agents at a
-            time and its tools go on alone.
+        busy_load_per_cpu: Above this load average for each CPU, a host has fewer agents and tools
+            at a time, if work waits for a processor or a disk at that moment.
         busy_memory_percent: The same for its memory in use.
         tool_niceness: By how much tools give way to what else the host does; see nice(1).
         distrust_percent: A model is doubted if more than this share of its checked claims was wrong
