@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,8 @@ from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.events import add_event
 from swarm_tasks.store.presence import Presence
 from tests.support.fleets import NAPPER, TestFleet
+from tests.support.model_script import fails, plays, says
+from tests.support.model_server import ModelServer
 from tests.support.waiting import wait_until
 
 HOST_LIMIT, FLEET_LIMIT = 6, 20
@@ -365,3 +368,24 @@ def test_a_producer_is_told_when_to_ask_again_and_a_schedule_is_left_out(
     log = control.log("control")
     assert "schedule nightly is left out this time: " in log
     assert "Traceback" not in log
+
+
+def test_a_request_outlives_the_control_that_was_planning_it(tmp_path: Path) -> None:
+    with (
+        ModelServer(plays(fails(hang=True))) as server,
+        TestFleet(tmp_path, heartbeat_seconds=0.2, router_url=[server.url]) as fleet,
+    ):
+        fleet.start_control()
+        for host in ("alpha", "bravo"):
+            beat = Beat(host=host, instance="i", at=now_utc(), load1=0, agents=0, capacity=2)
+            Presence(fleet.fleet.client, ttl_seconds=600, forget_seconds=600).beat(beat)
+        with fleet.celery() as app:
+            asked = {"question": "why?", "specialists": ["storage"]}
+            answer = app.send_task(contracts.AUDIT, kwargs=asked, queue="control")
+            wait_until("it is being planned", server.requests)
+            fleet.kill("control")
+            server.play(plays(says("no plan")))
+            wait_until("it is missed", lambda: not fleet.fleet.presence.controls())
+            fleet.start_control("another")
+            job = answer.get(timeout=30)
+        assert [one.id for one in fleet.fleet.jobs()] == [job]
