@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import kombu
+from kombu.exceptions import OperationalError
 
 from swarm_tasks.config import Settings
 from swarm_tasks.models.job import LANES
@@ -75,4 +76,7 @@ def check_broker(settings: Settings) -> None:
     checked = tls_options(url, settings.broker_ca)
     made: Any = cast(Any, kombu.Connection)(url, ssl=checked, connect_timeout=CONNECT_SECONDS)
     with store_errors(settings), made as connection:
-        connection.ensure_connection(max_retries=1, interval_start=0)
+        try:
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+        except (*connection.connection_errors, *connection.channel_errors) as error:
+            raise OperationalError(str(error)) from error

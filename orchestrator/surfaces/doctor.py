@@ -14,6 +14,7 @@ from orchestrator.service import Fleet
 from orchestrator.surfaces.check import Check
 from orchestrator.surfaces.children import HOST_PROGRAM, child_environment
 from orchestrator.surfaces.model_checks import model_checks
+from orchestrator.surfaces.server_checks import broker_checks, sentinel_checks
 from orchestrator.surfaces.session import Given
 from swarm_tasks import __version__
 from swarm_tasks.config import Settings, find_config, load_settings, unknown_variables
@@ -119,6 +120,8 @@ def _store(settings: Settings) -> Iterator[Check]:
         return
     try:
         yield Check("store", "ok", "answers" + (f" at {url}" if url else ""))
+        yield from sentinel_checks(settings, fleet.client)
+        yield from broker_checks(settings)
         yield from _control(fleet)
         yield from _hosts(fleet)
     finally:

@@ -122,6 +122,7 @@ def become(known: Given, argv: list[str], role: str) -> None:
 
     from orchestrator.surfaces.children import child_environment
     from swarm_tasks.embedded import running_store
+    from swarm_tasks.servers import check_broker
     from swarm_tasks.store.client import connect
 
     settings = known.settings
@@ -131,6 +132,7 @@ def become(known: Given, argv: list[str], role: str) -> None:
             settings = settings.model_copy(update={"broker_url": SecretStr(url)})
     # Celery would try for ever; a person who has just typed this wants to know now.
     connect(settings).close()
+    check_broker(settings)
     environment = child_environment(settings, known.config, roles=role)
     environment["HOSTSWARM_AGENTS"] = str(settings.agents)
     sys.stdout.flush()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import redis
 from kombu.exceptions import OperationalError
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import StoreError
@@ -27,9 +28,57 @@ CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
 ONCE = Retry(NoBackoff(), 0)
 PATIENTLY = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3)
-THROUGH_A_FAILOVER = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 5)
-"""Tried within each try of a command is to connect: 36 times in all, some 15 s. Sentinels that take
-a master for lost after 5 s name the next one within that."""
+FAILOVER_SECONDS = 12.0
+"""Sentinels that take a master for lost after 5 s have named the next one by then."""
+
+
+class _Until(Retry):
+    """Tries again until a time is over, however often and wherever it is asked to.
+
+    A client tries a command again, and within each try to connect: counts would multiply.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(ExponentialWithJitterBackoff(base=0.05, cap=0.5), -1)
+        self._seconds = seconds
+
+    def call_with_retry(
+        self,
+        do: Callable[[], Any],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> Any:
+        """What `do` gives in the end; the last error once the time is over."""
+        end = time.monotonic() + self._seconds
+
+        def failed(error: Exception, count: int) -> None:
+            fail(*((error, count) if with_failure_count else (error,)))
+            if time.monotonic() > end:
+                raise error
+
+        return super().call_with_retry(do, failed, is_retryable, with_failure_count=True)
+
+
+class _Sentinels(Sentinel):
+    """Sentinels whose errors are fit to be shown: the library's print the insides of clients."""
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Host and port of the master."""
+        try:
+            return cast(Any, super()).discover_master(service_name)
+        except MasterNotFoundError:
+            raise MasterNotFoundError(f"no Sentinel names a master {service_name!r}") from None
+
+    def why_not(self) -> str:
+        """What each Sentinel that does not answer gives as the reason; empty if all do."""
+        reasons: dict[str, None] = {}
+        for one in cast(list[Any], self.sentinels):
+            try:
+                one.ping()
+            except redis.RedisError as error:
+                reasons[str(error)] = None
+        return "; ".join(reasons)
 
 
 class _Led(redis.Redis):
@@ -52,10 +101,14 @@ def connect(settings: Settings) -> Commands:
     # Asked once and briefly: a store that is not there is told at once. What is asked later may
     # take its time, and gets over a connection that drops.
     with store_errors(settings), _client(settings, url, CONNECT_SECONDS, ONCE) as one:
-        one.ping()
+        try:
+            one.ping()
+        except MasterNotFoundError as error:
+            why = one.connection_pool.sentinel_manager.why_not()
+            raise redis.ConnectionError(f"{error}{why and f': {why}'}") from error
         if (place := address(url)).is_sentinel:
             check_master(settings, place, one.connection_pool.get_master_address()[0])
-    patience = THROUGH_A_FAILOVER if place.is_sentinel else PATIENTLY
+    patience = _Until(FAILOVER_SECONDS) if place.is_sentinel else PATIENTLY
     return _client(settings, url, ANSWER_SECONDS, patience, health_check_interval=15)
 
 
@@ -76,7 +129,7 @@ def _client(
         return cast(Any, redis.Redis).from_url(url, **options)
     # One that does not answer must not keep the next from being asked.
     each = {**sentinel_login(url, settings.broker_ca), "retry": ONCE}
-    sentinels: Any = Sentinel(place.sentinels, sentinel_kwargs=each)
+    sentinels: Any = _Sentinels(place.sentinels, sentinel_kwargs=each)
     return sentinels.master_for(
         place.master,
         _Led,

@@ -7,9 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from celery import Celery
+from pydantic import SecretStr
+
+from orchestrator.surfaces.server_checks import broker_checks, sentinel_checks
+from swarm_tasks.app import close_app, make_app
+from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
-from swarm_tasks.models.job import AuditRequest
+from swarm_tasks.errors import StoreError
+from swarm_tasks.models.job import LANES, AuditRequest
 from swarm_tasks.models.report import JobStatus, Report
+from swarm_tasks.servers import check_broker
+from swarm_tasks.store.client import connect
 from tests.support.fleets import NAPPER, TestFleet, specialist
 from tests.support.servers import RabbitBroker, SentinelStore, TlsStore
 from tests.support.waiting import wait_until
@@ -39,6 +49,18 @@ def fleet_over(directory: Path, broker_url: str, **options: Any) -> Generator[Te
         yield running
 
 
+@contextmanager
+def queue_of(app: Celery, **arguments: object) -> Generator[Any]:
+    """A queue of one's own on an app's broker."""
+    connection: Any
+    with app.connection_for_write() as connection:
+        queue = connection.SimpleQueue("servers-test", queue_args=arguments)
+        try:
+            yield queue
+        finally:
+            queue.close()
+
+
 def check_books(report: Report, parts: int) -> None:
     """All is answered, and each part is counted once."""
     assert report.job.status is JobStatus.COMPLETE, report.coverage
@@ -60,18 +82,84 @@ def test_an_audit_goes_on_when_its_master_is_killed(tmp_path: Path) -> None:
         check_books(asking.wait(job), 4)
         assert store.leader() != first
 
+        said = [check.said for check in sentinel_checks(fleet.settings(), asking.client)]
+        assert said == [f"main is 127.0.0.1:{store.leader()}, as 3 of 3 Sentinels say"]
+        store.kill(f"sentinel{store.ports[2]}")
+        said = [check.said for check in sentinel_checks(fleet.settings(), asking.client)]
+        assert f"the Sentinel at 127.0.0.1:{store.ports[2]}: " in said[0]
+        assert said[1].endswith("as 2 of 3 Sentinels say")
 
-def test_rabbitmq_carries_the_messages_and_valkey_keeps_the_state(tmp_path: Path) -> None:
+
+def test_sentinels_and_their_store_are_reached_over_tls(tmp_path: Path) -> None:
+    with SentinelStore(tmp_path / "store", tls=True) as store:
+        settings = Settings(broker_url=SecretStr(store.url), broker_ca=store.certificate)
+        client, app = connect(settings), make_app(settings, listens=False)
+        try:
+            assert client.ping()
+            backend: Any = app.backend
+            backend.client.set("told", "by the backend")
+            assert client.get("told") == "by the backend"
+            with queue_of(app) as queue:
+                queue.put("by the broker")
+                assert queue.get(timeout=5).payload == "by the broker"
+        finally:
+            client.close()
+            close_app(app)
+        with pytest.raises(StoreError, match=r"cannot be reached: .*self-signed certificate"):
+            connect(Settings(broker_url=SecretStr(store.url)))
+
+
+@pytest.fixture(scope="module")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Generator[RabbitBroker]:
+    """A RabbitMQ for the tests of this module: it takes five seconds to start."""
+    with RabbitBroker(tmp_path_factory.mktemp("rabbit")) as running:
+        yield running
+
+
+def test_rabbitmq_carries_the_messages_and_valkey_keeps_the_state(
+    rabbit: RabbitBroker, tmp_path: Path
+) -> None:
+    apart: dict[str, Any] = {"broker_ca": rabbit.certificate}
     with (
-        RabbitBroker(tmp_path / "rabbit") as rabbit,
         EmbeddedStore(tmp_path) as store,
-        fleet_over(tmp_path, rabbit.url, store_url=store.url) as fleet,
+        fleet_over(tmp_path, rabbit.tls_url, store_url=store.url, **apart) as fleet,
     ):
         asking = fleet.fleet
         check_books(asking.wait(asking.audit(CROWD).id), 16)
         answer = asking.call_tool("bravo", "nap", {"seconds": 0.1})
         assert answer.host == "bravo"
-        assert not list(fleet.fleet.client.scan_iter(match="*unacked*"))
+        assert not list(asking.client.scan_iter(match="*unacked*"))
+
+
+def test_rabbitmq_gives_the_first_lane_first(rabbit: RabbitBroker, store: EmbeddedStore) -> None:
+    app = make_app(
+        Settings(broker_url=SecretStr(rabbit.url), store_url=SecretStr(store.url)), listens=False
+    )
+    try:
+        with queue_of(app, **{"x-max-priority": LANES - 1}) as queue:
+            for lane in (2, 0, 3, 1, 0):
+                queue.put(lane, priority=lane)
+            got = [queue.get(timeout=5) for _ in range(5)]
+            for message in got:
+                message.ack()
+            assert [message.payload for message in got] == [0, 0, 1, 2, 3]
+    finally:
+        close_app(app)
+
+
+def test_a_rabbitmq_that_is_not_as_the_settings_say_is_told(
+    rabbit: RabbitBroker, store: EmbeddedStore
+) -> None:
+    def refused(url: str, says: str) -> None:
+        with pytest.raises(StoreError, match=f"the broker at .* cannot be reached: .*{says}"):
+            check_broker(Settings(broker_url=SecretStr(url), store_url=SecretStr(store.url)))
+
+    own = Settings(broker_url=SecretStr(rabbit.url), store_url=SecretStr(store.url))
+    (check,) = broker_checks(own)
+    assert check.said == f"RabbitMQ answers at amqp://guest:***@127.0.0.1:{rabbit.port}//"
+    refused(rabbit.tls_url, "self-signed certificate")
+    refused(rabbit.url.replace("guest@", "other@"), "ACCESS_REFUSED")
+    refused("amqp://127.0.0.1:1//", "refused")
 
 
 def test_a_store_over_tls_with_a_password_serves_a_fleet(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import psutil
 import pytest
@@ -39,10 +39,30 @@ protected-mode no
 dir {dir}
 requirepass "{password}"
 sentinel sentinel-pass "{password}"
-sentinel monitor {master} 127.0.0.1 {port} 2
+sentinel resolve-hostnames {names}
+sentinel announce-hostnames {names}
+sentinel monitor {master} {host} {port} 2
 sentinel auth-pass {master} "{password}"
 sentinel down-after-milliseconds {master} 500
 sentinel failover-timeout {master} 2000
+"""
+
+OVER_TLS = """\
+port 0
+tls-port {port}
+tls-auth-clients no
+tls-replication yes
+tls-ca-cert-file {certificate}
+tls-cert-file {certificate}
+tls-key-file {key}
+"""
+
+RABBIT = """\
+log.console.level = warning
+disk_free_limit.absolute = 1MB
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.certfile = {certificate}
+ssl_options.keyfile = {key}
 """
 
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -56,6 +76,19 @@ def free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+def missing(what: str) -> NoReturn:
+    """Skip with the reason; in CI, where it must be installed, fail."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must have {what}")
+    pytest.skip(f"there is no {what}")
+
+
+def tls_server() -> Path:
+    """A server that knows TLS, which the one in the wheel does not."""
+    found = shutil.which("redis-server")
+    return Path(found) if found else missing("redis-server (apt-get install redis-server)")
 
 
 class Servers:
@@ -109,14 +142,26 @@ class Servers:
 
 
 class SentinelStore(Servers):
-    """A master with one replica, and three Sentinels that look after them."""
+    """A master with one replica, and three Sentinels that look after them.
+
+    Args:
+        directory: Where their files and logs go.
+        tls: All over TLS; then they call each other by name, as their certificate does.
+    """
+
+    def __init__(self, directory: Path, *, tls: bool = False) -> None:
+        super().__init__(directory)
+        self._tls = tls
+        self._host = "localhost" if tls else "127.0.0.1"
+        self._program = tls_server() if tls else server_binary()
+        self.certificate, self._key = write_pair(directory)
 
     def start(self) -> None:
         """Start all five and wait until the Sentinels know each other and the replica."""
         self.ports = free_ports(5)
         master, replica, *sentinels = self.ports
         self._serve("master", master, VALKEY)
-        self._serve("replica", replica, VALKEY + f"replicaof 127.0.0.1 {master}\n")
+        self._serve("replica", replica, VALKEY + f"replicaof {self._host} {master}\n")
         wait_until("the replica follows", lambda: self._info(replica)["master_link_status"] == "up")
         for port in sentinels:
             self._serve(f"sentinel{port}", port, SENTINEL, "--sentinel")
@@ -125,8 +170,8 @@ class SentinelStore(Servers):
     @property
     def url(self) -> str:
         """The URL that names the Sentinels."""
-        places = ",".join(f"127.0.0.1:{port}" for port in self.ports[2:])
-        return f"sentinel://:{QUOTED}@{places}/{MASTER}/1"
+        places = ",".join(f"{self._host}:{port}" for port in self.ports[2:])
+        return f"sentinel{'s' * self._tls}://:{QUOTED}@{places}/{MASTER}/1"
 
     def leader(self) -> int:
         """The port of the master that the first Sentinel names."""
@@ -137,15 +182,24 @@ class SentinelStore(Servers):
         directory = self.directory / name
         directory.mkdir()
         path = directory / "conf"
+        listen = OVER_TLS if self._tls else "port {port}\n"
         path.write_text(
-            f"port {port}\n"
-            + config.format(dir=directory, password=PASSWORD, master=MASTER, port=self.ports[0]),
+            listen.format(port=port, certificate=self.certificate, key=self._key)
+            + config.format(
+                dir=directory,
+                password=PASSWORD,
+                master=MASTER,
+                host=self._host,
+                port=self.ports[0],
+                names="yes" if self._tls else "no",
+            ),
             encoding="utf-8",
         )
-        self._run(name, (str(server_binary()), str(path), *words))
+        self._run(name, (str(self._program), str(path), *words))
 
     def _client(self, port: int) -> redis.Redis:
-        return redis.Redis(port=port, password=PASSWORD, decode_responses=True)
+        checked: Any = {"ssl": True, "ssl_ca_certs": str(self.certificate)} if self._tls else {}
+        return redis.Redis(self._host, port, password=PASSWORD, decode_responses=True, **checked)
 
     def _info(self, port: int) -> dict[str, Any]:
         with self._client(port) as one:
@@ -168,19 +222,16 @@ class TlsStore(Servers):
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        program = shutil.which("redis-server")
-        if program is None:
-            pytest.skip("no redis-server is installed: apt-get install redis-server")
+        program = tls_server()
         (self.port,) = free_ports(1)
         self.certificate, key = write_pair(self.directory)
         path = self.directory / "conf"
         path.write_text(
-            f'bind 127.0.0.1\nport 0\ntls-port {self.port}\ntls-auth-clients no\nsave ""\n'
-            f"tls-cert-file {self.certificate}\ntls-key-file {key}\n"
-            f'dir {self.directory}\nrequirepass "{PASSWORD}"\n',
+            OVER_TLS.format(port=self.port, certificate=self.certificate, key=key)
+            + VALKEY.format(dir=self.directory, password=PASSWORD),
             encoding="utf-8",
         )
-        self._run("redis", (program, str(path)))
+        self._run("redis", (str(program), str(path)))
         wait_until("Redis is ready", lambda: "Ready to accept" in self._log("redis"))
 
     @property
@@ -195,13 +246,15 @@ class RabbitBroker(Servers):
     def start(self) -> None:
         """Start it and wait until it speaks AMQP."""
         if not RABBITMQ.exists():
-            pytest.skip("no RabbitMQ is installed: apt-get install rabbitmq-server")
+            missing("RabbitMQ (apt-get install rabbitmq-server)")
         epmd = shutil.which("epmd")
         assert epmd, "Erlang comes with it"
-        self.port, names, peers = free_ports(3)
+        self.port, self.tls_port, names, peers = free_ports(4)
+        self.certificate, key = write_pair(self.directory)
         (self.directory / "plugins").write_text("[].", encoding="utf-8")
         (self.directory / "rabbit.conf").write_text(
-            "log.console.level = warning\ndisk_free_limit.absolute = 1MB\n", encoding="utf-8"
+            RABBIT.format(port=self.tls_port, certificate=self.certificate, key=key),
+            encoding="utf-8",
         )
         own = {"ERL_EPMD_PORT": str(names), "ERL_EPMD_ADDRESS": "127.0.0.1"}
         # Left to itself it would start one that outlives it.
@@ -231,6 +284,11 @@ class RabbitBroker(Servers):
     def url(self) -> str:
         """The URL of its first virtual host."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    @property
+    def tls_url(self) -> str:
+        """The same over TLS, by the name that the certificate is for."""
+        return f"amqps://guest:guest@localhost:{self.tls_port}//"
 
     def _speaks(self) -> bool:
         assert self._running["rabbitmq"].ended() is None, self._log("rabbitmq")
