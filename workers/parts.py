@@ -14,7 +14,7 @@ from swarm_tasks import __version__
 from swarm_tasks.config import Settings
 from swarm_tasks.log import logger
 from swarm_tasks.models.base import HOST_PATTERN, NAME_PATTERN
-from swarm_tasks.models.job import JOB_ID_PATTERN, PART_FORMAT, HostTask
+from swarm_tasks.models.job import ANY_SIGN, JOB_ID_PATTERN, PART_FORMAT, HostTask
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason
 from swarm_tasks.store.leases import Held, Refusal, task_id
 from swarm_tasks.store.ledger import Closing
@@ -28,9 +28,6 @@ from workers.thinker import Thinker
 COUNTED = {Refusal.CLOSED, Refusal.FORGOTTEN}
 """Of parts that are not to be run, those whose message still counts for the chord: whoever closed
 one may have died before the chord heard of it. Counting twice does no harm."""
-
-ANYWHERE = "*"
-"""What stands for the host in the name of a part that any host may do."""
 
 
 class Parts:
@@ -160,7 +157,7 @@ class Parts:
         said: Mapping[str, object] = cast("Mapping[str, object]", payload) if known else {}
         job, part = str(said.get("job", "")), str(said.get("part", ""))
         host, _, rest = part.partition("/")
-        host = self.settings.host if host == ANYWHERE else host
+        host = self.settings.host if host == ANY_SIGN else host
         specialist = rest.partition("/")[0]
         fits = ((JOB_ID_PATTERN, job), (HOST_PATTERN, host), (NAME_PATTERN, specialist))
         if all(re.fullmatch(pattern, word) for pattern, word in fits):

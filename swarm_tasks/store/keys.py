@@ -44,7 +44,7 @@ WAITING = Key(
 LEASES = Key(
     "leases", "zset", "for ever", "parts under way by when their lease ends; each leaves as it does"
 )
-WATCH = Key("watch", "string", "presence", "who looks after the parts of the whole fleet now")
+WATCH = Key("watch", "string", "sweep", "who looks after the parts of the whole fleet now")
 ASKED = Key("asked:{request}", "string", "result", "the job that came of a producer's message")
 MACHINES = Key("machines", "hash", "for ever", "which machine a name is bound to; gone with it")
 DRAINED = Key("drained", "hash", "for ever", "hosts that take no parts; each leaves by command")

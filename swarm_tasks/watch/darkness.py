@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,11 +39,18 @@ class Darkness:
     Args:
         views: What peers have seen.
         ask: Sends a peer the errand to look.
+        last_seen: Tells when hosts last gave a sign of life.
     """
 
-    def __init__(self, views: OutsideViews, ask: Callable[[OutsideLook], None]) -> None:
+    def __init__(
+        self,
+        views: OutsideViews,
+        ask: Callable[[OutsideLook], None],
+        last_seen: Callable[[tuple[str, ...]], Mapping[str, datetime]],
+    ) -> None:
         self._views = views
         self._ask = ask
+        self._last_seen = last_seen
         self._silent: dict[str, Silence] = {}
 
     def note(
@@ -71,7 +78,10 @@ class Darkness:
         return silent
 
     def _look(self, host: str, alive: Collection[str], now: float) -> None:
-        if alive and self._views.claim(host, LOOK_SECONDS):
+        # This drops a view of an earlier silence, which would keep a new one away.
+        if self.view(host) is not None or not alive:
+            return
+        if self._views.claim(host, LOOK_SECONDS):
             peer = random.choice(sorted(alive))  # noqa: S311 - chance spreads the errands
             self._ask(
                 OutsideLook(
@@ -79,9 +89,9 @@ class Darkness:
                 )
             )
 
-    def view(self, host: str, since: datetime | None) -> OutsideView | None:
+    def view(self, host: str) -> OutsideView | None:
         """What a peer saw of a host since it was last heard of; None while nobody has looked."""
-        return self._views.get(host, since)
+        return self._views.get(host, self._last_seen((host,)).get(host))
 
     def to_be_answered_for(self, host: str, alive: Collection[str], clock: float) -> bool:
         """Whether a silent host has had the time to come back, and a peer the time to look."""
@@ -90,4 +100,4 @@ class Darkness:
             return False
         asked_at = silence.asked_at
         waited = asked_at is not None and clock - asked_at >= LOOK_SECONDS
-        return waited or not alive or self._views.get(host) is not None
+        return waited or not alive or self.view(host) is not None

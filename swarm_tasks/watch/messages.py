@@ -7,6 +7,7 @@ of the process that took it, until it is acknowledged.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
@@ -21,8 +22,16 @@ from swarm_tasks.store.records import PartRecord
 LANE_MARK = "\x06\x16"
 """What stands between a queue's name and a lane's number: kombu's `Channel.sep`."""
 
+MEMORY_SECONDS = 600.0
+"""For how long it is remembered that a message was in hand: far longer than two looks are apart."""
+
 READ_THROUGH = 500
 """The longest lane that is read through for a message: two megabytes, in a few milliseconds."""
+
+HAND_SECONDS = 2.0
+"""How long a worker may have a message in hand without beginning its part: it takes those only that
+it has a place for. After that the message is a memory of a store which lost its last second, or of
+a worker that dropped it."""
 
 
 class Messages:
@@ -37,9 +46,11 @@ class Messages:
         self._app = app
         self._client = client
         self._in_store = not str(app.conf.broker_url).startswith("amqp")
+        self._in_hand: dict[str, float] = {}
 
     def lost(self, parts: Mapping[str, PartRecord]) -> set[str]:
-        """Those parts whose message is neither in its queue nor in its worker's hands.
+        """Those parts whose message is neither in its queue nor, for a moment, in its worker's
+        hands.
 
         Of parts in a queue that is too long to be read through, none: they are looked for again
         when it is shorter. A message that is sent again for nothing does no harm.
@@ -71,8 +82,25 @@ class Messages:
             pipe.lrange(lane, 0, -1)
         for host in sorted({part.host for part in members.values() if part.bound}):
             pipe.hvals(keys.UNACKED.at(owner=host))
-        there = "\n".join(text for some in pipe.execute() for text in some)
-        return {member for member in members if f'"{member}"' not in there}
+        texts = ["\n".join(some) for some in pipe.execute()]
+        queued, taken = "\n".join(texts[:LANES]), "\n".join(texts[LANES:])
+        absent = {member for member in members if f'"{member}"' not in queued}
+        in_hand = {member for member in absent if f'"{member}"' in taken}
+        return absent - in_hand | self._too_long(in_hand, members)
+
+    def _too_long(self, in_hand: Collection[str], looked: Collection[str]) -> set[str]:
+        """Which of those that are in a worker's hands have been there for too long."""
+        clock = time.monotonic()
+        self._in_hand = {
+            member: first
+            for member, first in self._in_hand.items()
+            if clock - first < MEMORY_SECONDS and (member in in_hand or member not in looked)
+        }
+        since = {member: self._in_hand.setdefault(member, clock) for member in in_hand}
+        stale = {member for member, first in since.items() if clock - first > HAND_SECONDS}
+        for member in stale:
+            del self._in_hand[member]
+        return stale
 
     def _lost_of_amqp(self, parts: Mapping[str, PartRecord]) -> set[str]:
         """The same with a broker that tells only how long a queue is, and loses nothing itself:

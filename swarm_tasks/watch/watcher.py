@@ -98,7 +98,9 @@ class Watcher:
         self._messages = Messages(app, client)
         self._draining = Draining(client)
         self._darkness = Darkness(
-            OutsideViews(client), lambda look: sending.send_outside_look(app, look)
+            OutsideViews(client),
+            lambda look: sending.send_outside_look(app, look),
+            presence.last_seen,
         )
         self._since = self._looked = 0.0
         self._waiting_for_silent: dict[str, set[str]] = {}
@@ -283,9 +285,9 @@ class Watcher:
 
     def _dark(self, host: str) -> tuple[Verdict, OutsideView | None]:
         """What is said of a dark host: by whoever waited for it, and by a peer."""
-        seen = self._presence.last_seen((host,))
-        view = self._darkness.view(host, seen.get(host))
-        return dark(known=host in seen, view=view), view
+        view = self._darkness.view(host)
+        known = host in self._presence.last_seen((host,))
+        return dark(known=known, view=view), view
 
     def _close(
         self, job: str, part: PartRecord, verdict: Verdict, view: OutsideView | None = None

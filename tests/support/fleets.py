@@ -133,6 +133,21 @@ class TestFleet:
             self._start(host, argv, roles, settings)
         self.wait_alive(*hosts)
 
+    def launch(self, name: str, role: str, variables: Mapping[str, str]) -> None:
+        """Start one process and do not wait for it.
+
+        Args:
+            role: `worker` or `control`.
+            variables: More of its environment.
+        """
+        settings = self.settings(host=name)
+        argv = (control_argv if role == "control" else worker_argv)(settings, "INFO")
+        self._start(name, argv, role, settings, variables)
+
+    def runs(self, name: str) -> bool:
+        """Whether a process that was started has not ended."""
+        return self._children[name].ended() is None
+
     def wait_alive(self, *hosts: str) -> None:
         """Wait until these hosts give signs of life."""
         wait_until(
@@ -148,8 +163,13 @@ class TestFleet:
         self._store.start()
         assert self._store.url == url, "the directory's path is too long for a lasting address"
 
-    def kill_store(self) -> None:
-        """SIGKILL the store, as a power cut would; all else goes on."""
+    def kill_store(self, keep_bytes: int | None = None) -> None:
+        """SIGKILL the store; all else goes on.
+
+        Args:
+            keep_bytes: So much of its file is left, as by a power cut that takes the last second
+                along; None leaves all of it.
+        """
         guard = next(
             child
             for child in psutil.Process().children()
@@ -158,6 +178,16 @@ class TestFleet:
         (server,) = (one for one in guard.children() if one.name() == "valkey-server")
         server.send_signal(signal.SIGKILL)
         wait_until("the store's end is noticed", lambda: self._store.ended)
+        if keep_bytes is not None:
+            os.truncate(self._written(), keep_bytes)
+
+    def written_bytes(self) -> int:
+        """How much the store has written down until now."""
+        return self._written().stat().st_size
+
+    def _written(self) -> Path:
+        (path,) = (self.directory / "store" / "appendonlydir").glob("*.incr.aof")
+        return path
 
     def revive_store(self) -> None:
         """Start the store that was killed again, with what it had written down."""
@@ -183,6 +213,10 @@ class TestFleet:
         """End a worker as its service manager would, and wait for it."""
         self._children.pop(name).stop()
 
+    def exit_code(self, name: str) -> int | None:
+        """What a worker or a control ended with, or None while it runs."""
+        return self._children[name].ended()
+
     def log(self, name: str) -> str:
         """What a process has logged."""
         return (self.directory / f"{name}.log").read_text(encoding="utf-8")
@@ -191,11 +225,19 @@ class TestFleet:
         """The Celery process of a worker or a control."""
         return self._celery_of(name)[0]
 
-    def _start(self, name: str, argv: list[str], role: str, settings: Settings) -> None:
+    def _start(
+        self,
+        name: str,
+        argv: list[str],
+        role: str,
+        settings: Settings,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         environment = child_environment(settings, None, role)
         environment |= {"PYTHONPATH": str(REPOSITORY)} | as_variables(self._options)
         environment["HOSTSWARM_AGENTS"] = str(settings.agents)
         environment["HOSTSWARM_BROKER_URL"] = self.url
+        environment |= variables or {}
         if name in self._children:
             self._children.pop(name).stop()
         self._children[name] = Guarded(argv, environment, self.directory / f"{name}.log")
