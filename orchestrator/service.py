@@ -222,11 +222,13 @@ class Fleet:
             JobError: The store came back without it.
             redis.RedisError: The store stayed away.
         """
-        self.ledger.record(job)
         patience, ended = Patience(job, self.patience_seconds), self._looking(job)
-        last = "0"
+        last, known = "0", False
         while True:
             try:
+                if not known:
+                    self.ledger.record(job)
+                    known = True
                 for identifier, event in read_events(self.client, job, last, PATIENCE_SECONDS):
                     last = identifier
                     yield event
@@ -237,7 +239,9 @@ class Fleet:
             except redis.RedisError as error:
                 patience.bear(error)
             except UnknownName:
-                raise forgotten(job) from None
+                if known:
+                    raise forgotten(job) from None
+                raise
             else:
                 patience.ease()
 
