@@ -9,7 +9,6 @@ import kombu
 from kombu.exceptions import OperationalError
 
 from swarm_tasks.config import Settings
-from swarm_tasks.models.job import LANES
 from swarm_tasks.silent import BACKEND, SENTINEL_BACKEND
 from swarm_tasks.store.client import CONNECT_SECONDS, store_errors
 from swarm_tasks.store.safety import checked_broker_url, checked_store_url, keeps_queues
@@ -19,6 +18,7 @@ from swarm_tasks.store.urls import (
     sentinel_options,
     tls_options,
 )
+from swarm_tasks.transport import RABBIT_PRIORITIES
 
 HEARTBEAT_SECONDS = 30
 """How often RabbitMQ and a worker see that the other is there. Redis is asked by its clients."""
@@ -47,7 +47,7 @@ def server_options(
         options |= {
             "broker_transport_options": {"confirm_publish": True},
             "broker_heartbeat": HEARTBEAT_SECONDS,
-            "task_queue_max_priority": LANES - 1,
+            "task_queue_max_priority": RABBIT_PRIORITIES,
         }
     else:
         options["broker_transport_options"] = {**redis, **sentinel_options(broker, ca)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from kombu.transport import pyamqp
 
-from swarm_tasks.models.job import LANES
+from swarm_tasks.transport import RABBIT_PRIORITIES
 
 
 class LanedChannel(pyamqp.Channel):
@@ -20,8 +20,8 @@ class LanedChannel(pyamqp.Channel):
         self, body: Any, priority: int | None = None, *rest: Any, **more: Any
     ) -> Any:
         """The message for the wire. What names no lane goes in the first."""
-        lane = min(max(priority or 0, 0), LANES - 1)
-        return super().prepare_message(body, LANES - 1 - lane, *rest, **more)
+        first = RABBIT_PRIORITIES - max(priority or 0, 0)
+        return super().prepare_message(body, max(first, 0), *rest, **more)
 
 
 class LanedConnection(pyamqp.Connection):

@@ -20,6 +20,7 @@ from swarm_tasks.models.job import LANES, AuditRequest
 from swarm_tasks.models.report import JobStatus, Report
 from swarm_tasks.servers import check_broker
 from swarm_tasks.store.client import connect
+from swarm_tasks.transport import RABBIT_PRIORITIES
 from tests.support.fleets import NAPPER, TestFleet, specialist
 from tests.support.servers import RabbitBroker, SentinelStore, TlsStore
 from tests.support.waiting import wait_until
@@ -136,13 +137,13 @@ def test_rabbitmq_gives_the_first_lane_first(rabbit: RabbitBroker, store: Embedd
         Settings(broker_url=SecretStr(rabbit.url), store_url=SecretStr(store.url)), listens=False
     )
     try:
-        with queue_of(app, **{"x-max-priority": LANES - 1}) as queue:
-            for lane in (2, 0, 3, 1, 0):
+        with queue_of(app, **{"x-max-priority": RABBIT_PRIORITIES}) as queue:
+            for lane in (0, *reversed(range(LANES))):
                 queue.put(lane, priority=lane)
-            got = [queue.get(timeout=5) for _ in range(5)]
+            got = [queue.get(timeout=5) for _ in range(LANES + 1)]
             for message in got:
                 message.ack()
-            assert [message.payload for message in got] == [0, 0, 1, 2, 3]
+            assert [message.payload for message in got] == [0, *range(LANES)]
     finally:
         close_app(app)
 
