@@ -60,7 +60,9 @@ def test_tools_give_way_and_what_a_killed_worker_leaves_is_ended_by_its_next_lif
         idle = psutil.IOPRIO_CLASS_IDLE
         wait_until("disks serve it last", lambda: tool.ionice().ioclass is idle)
         assert worker.ionice().ioclass is not idle
-    assert tool.environ()[MARK].startswith(f"alpha {worker.pid} ")
+    mark = f"alpha {worker.pid} "
+    # A program that is just being loaded has no environment yet.
+    wait_until("it bears the mark", lambda: tool.environ().get(MARK, "").startswith(mark))
 
     lone_fleet.kill("alpha")
     assert tool.is_running()
