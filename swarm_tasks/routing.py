@@ -6,14 +6,18 @@ and now and then from the others first, so that none of them starves.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 SHARED = "swarm"
 """Work that any host may do."""
 
 CONTROL = "control"
 """Work of the orchestrator."""
 
-PARTS_IN_FRONT = 8
-"""Parts of one job that go before the bulk of any other job in the same queue."""
+PARTS_IN_FRONT = (8, 64, 512)
+"""Up to which of its parts a job goes into the first lane of a queue, the second and the third; the
+rest go into the fourth. So a job of up to 512 parts waits for at most about eight times as many of
+any other, however large that is."""
 
 
 def host_queue(host: str) -> str:
@@ -42,10 +46,10 @@ def worker_queues(host: str) -> tuple[str, ...]:
 
 
 def lane_of(place: int, *, periodic: bool) -> int:
-    """The lane of a part.
+    """The lane of a part: one of `LANES`, of which periodic jobs have the second half.
 
     Args:
         place: How many parts of the same job go to the same queue before it.
         periodic: Whether a schedule asked for the job, and no person waits.
     """
-    return (place >= PARTS_IN_FRONT) + 2 * periodic
+    return bisect_right(PARTS_IN_FRONT, place) + (len(PARTS_IN_FRONT) + 1) * periodic

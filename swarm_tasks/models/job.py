@@ -137,7 +137,7 @@ ANY_HOST = "any-host"
 ANY_SIGN = "*"
 """What stands for the host in the name of such a part: no host can be called so."""
 
-LANES = 4
+LANES = 8
 """Lines in one queue, the first of them before the others. See `swarm_tasks.routing`."""
 
 

@@ -129,7 +129,7 @@ def test_the_first_parts_for_a_queue_go_before_the_rest_and_a_schedule_s_behind_
     (storage,) = select_specialists(("storage",), shipped_specialists())
     wanted = [Part(host, storage, "?") for host in ("alpha", "", "bravo") for _ in range(10)]
     job = job_of(("alpha", "bravo"), ("storage",))
-    for periodic, first, rest in ((False, 0, 1), (True, 2, 3)):
+    for periodic, first, rest in ((False, 0, 1), (True, 4, 5)):
         tasks = host_tasks(job, wanted, Policy(), 1000.0, periodic=periodic)
         for host in ("alpha", "", "bravo"):
             lanes = [task.lane for task in tasks if task.host == host]
