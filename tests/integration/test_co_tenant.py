@@ -26,12 +26,16 @@ NICENESS: int = Settings.model_fields["tool_niceness"].default
 SECONDS = "97.5"
 AGENTS = 8
 
+HOST = f"alpha-{os.getpid()}"
+"""Another fleet's tests on this machine may start a worker of a plainer name, which would end what
+a worker of that name left."""
+
 
 @pytest.fixture
 def strangers() -> Generator[list[psutil.Process]]:
     """Programs that look like the tool's own and are not: without a mark, and another host's."""
     gone = f"{os.getpid()} 1"
-    marks: tuple[dict[str, str], ...] = ({}, {MARK: f"alphabet {gone}"})
+    marks: tuple[dict[str, str], ...] = ({}, {MARK: f"{HOST}b {gone}"})
     running = [subprocess.Popen(["sleep", SECONDS], env=mark) for mark in marks]
     yield [psutil.Process(one.pid) for one in running]
     for one in running:
@@ -47,11 +51,11 @@ def sleeps(worker: psutil.Process) -> list[psutil.Process]:
 def test_tools_give_way_and_what_a_killed_worker_leaves_is_ended_by_its_next_life(
     lone_fleet: TestFleet, strangers: list[psutil.Process]
 ) -> None:
-    lone_fleet.start_workers("alpha", agents=1)
+    lone_fleet.start_workers(HOST, agents=1)
     napping = {"napper": specialist("napper", "child_nap", seconds=float(SECONDS))}
     producer = lone_fleet.asking(specialists=napping)
     producer.audit(AuditRequest(specialists=("napper",)))
-    worker = lone_fleet.process("alpha")
+    worker = lone_fleet.process(HOST)
     (tool,) = wait_until("the tool runs", lambda: sleeps(worker))
 
     low = min(19, worker.nice() + NICENESS)
@@ -60,16 +64,16 @@ def test_tools_give_way_and_what_a_killed_worker_leaves_is_ended_by_its_next_lif
         idle = psutil.IOPRIO_CLASS_IDLE
         wait_until("disks serve it last", lambda: tool.ionice().ioclass is idle)
         assert worker.ionice().ioclass is not idle
-    mark = f"alpha {worker.pid} "
+    mark = f"{HOST} {worker.pid} "
     # A program that is just being loaded has no environment yet.
     wait_until("it bears the mark", lambda: tool.environ().get(MARK, "").startswith(mark))
 
-    lone_fleet.kill("alpha")
+    lone_fleet.kill(HOST)
     assert tool.is_running()
-    lone_fleet.start_workers("alpha", agents=1)
+    lone_fleet.start_workers(HOST, agents=1)
     wait_until("the orphan is gone", lambda: not tool.is_running())
     ended = "ended what a former life's tools left: processes: 1"
-    wait_until("it is said", lambda: ended in lone_fleet.log("alpha"))
+    wait_until("it is said", lambda: ended in lone_fleet.log(HOST))
     assert all(one.is_running() for one in strangers)
     producer.close()
 
