@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -102,6 +102,7 @@ class Servers:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._running: dict[str, Guarded] = {}
+        self._how: dict[str, Callable[[], Guarded]] = {}
 
     def __enter__(self) -> Any:
         try:
@@ -133,9 +134,14 @@ class Servers:
             process.send_signal(signal.SIGKILL)
         self._running[name].stop(0)
 
+    def revive(self, name: str) -> None:
+        """Start one that was killed again, as it was."""
+        self._running[name] = self._how[name]()
+
     def _run(self, name: str, argv: Sequence[str], **environment: str) -> None:
         known = {"LANG": "C", "PATH": os.environ["PATH"], **environment}
-        self._running[name] = Guarded(argv, known, self.directory / f"{name}.log", 0)
+        self._how[name] = lambda: Guarded(argv, known, self.directory / f"{name}.log", 0)
+        self._running[name] = self._how[name]()
 
     def _log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(encoding="utf-8", errors="replace")
