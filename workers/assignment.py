@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celery.concurrency.base import apply_target
+from celery.worker.request import Request
 
 from swarm_tasks.log import logger
 from workers.begun import Begun, BegunTask, failed, taken_up
@@ -74,6 +75,17 @@ class Assignment:
                 apply_target(self._target, self._args, callback=self._done)
         except BaseException:  # noqa: BLE001 - a thread of the pool must live on
             logger("worker").exception("the outcome of task %s was lost", self.id)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Acknowledge the message of a task whose outcome could not be told: the store went away,
+        most likely, after its part was closed. Left alone, it would keep its place for good."""
+        request = getattr(self._done, "__self__", None)
+        if isinstance(request, Request) and request.task.acks_late:
+            try:
+                request.acknowledge()
+            except Exception:  # noqa: BLE001 - as above
+                logger("worker").exception("task %s was not acknowledged", self.id)
 
     def terminate(self, signal: int | None = None) -> None:
         """End the task early, as far as it can be: a body that runs in a thread is waited for."""
