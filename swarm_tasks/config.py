@@ -51,6 +51,8 @@ class Settings(BaseSettings):
         result_ttl_seconds: How long jobs and reports are kept.
         forget_seconds: After this a host that gave no sign is no longer part of the fleet.
         state_dir: Where the embedded store and beat keep their files.
+        store_fsync: When what the embedded store was told is on the disk: before it answers
+            (`always`), or within a second (`everysec`).
         log_roots: The only directories that log tools may read below.
         tool_modules: Importable modules with tools of the operator's own.
         flower_port: Where Flower listens, on the loopback address.
@@ -109,6 +111,7 @@ class Settings(BaseSettings):
     result_ttl_seconds: int = Field(default=7 * 86_400, ge=60)
     forget_seconds: int = Field(default=30 * 86_400, ge=60)
     state_dir: Path = Field(default_factory=lambda: default_state_dir())
+    store_fsync: Literal["everysec", "always"] = "everysec"
     log_roots: tuple[Path, ...] = (Path("/var/log"),)
     tool_modules: tuple[str, ...] = ()
     flower_port: int = Field(default=5555, ge=1, le=65_535)

@@ -61,6 +61,8 @@ def open_fleet(given: Given, *, with_worker: bool = False) -> Generator[Fleet]:
         stack.enter_context(store_errors(settings))
         fleet = Fleet(settings)
         stack.callback(fleet.close)
+        if private:
+            fleet.patience_seconds = 0.0  # nobody starts that store again
         if private and with_worker:
             fleet.presence.silence(settings.host)
             # Hosts of an earlier `up` are known to this store, and gone with it.

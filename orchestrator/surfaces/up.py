@@ -53,7 +53,9 @@ def run_up(given: Given, hosts: tuple[str, ...], *, with_flower: bool) -> int:
     with terminate_as_interrupt(), ExitStack() as stack:
         store: EmbeddedStore | None = None
         if settings.broker_url is None:
-            store = stack.enter_context(EmbeddedStore(settings.state_dir))
+            store = stack.enter_context(
+                EmbeddedStore(settings.state_dir, fsync=settings.store_fsync)
+            )
             settings = settings.model_copy(update={"broker_url": SecretStr(store.url)})
             console.print(f"store    {store.url}", markup=False)
         client = connect(settings)
