@@ -62,13 +62,11 @@ class OwnChannel(PatientChannel):
             client = self._kept
         yield client
 
-    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
-        """Consume from a queue. What former channels of this process delivered is now this one's
-        to acknowledge."""
-        if not no_ack and self.station.deliveries.keeping:
-            self.station.deliveries.take_over(self.qos)
-            self.station.gates.listen(self)
-        return super().basic_consume(queue, no_ack, *args, **kwargs)
+    def consume(self) -> None:
+        """Have what former channels of this process delivered go on through this one, and hear of
+        gates that open."""
+        self.station.deliveries.take_over(self.qos)
+        self.station.gates.listen(self)
 
     def wake(self) -> None:
         """Break off a wait that leaves queues out; called by whichever thread opens a gate."""

@@ -20,6 +20,7 @@ from kombu.asynchronous import get_event_loop
 from kombu.exceptions import OperationalError
 
 from swarm_tasks.log import logger
+from swarm_tasks.transport.channel import OwnChannel
 from swarm_tasks.transport.messaging import Station, station_of
 
 CELERY: Any = bootsteps
@@ -147,6 +148,9 @@ class Consuming(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """The worker consumes from now on; called again for each new connection."""
         self._station(parent).deliveries.keeping = True
+        channel = parent.task_consumer.channel
+        if isinstance(channel, OwnChannel):
+            channel.consume()
         if self._ears is None:
             self._ears = Ears(parent.app, parent.controller)
             self._ears.start()

@@ -97,9 +97,10 @@ class Deliveries:
                 self._try(self._heir)
 
     def give_back(self, qos: OwnQoS) -> None:
-        """Have the channel that consumed last give back what former ones had delivered, too."""
+        """Have the channel that consumed last, or another where that was lost, give back what
+        former ones had delivered, too."""
         with self._lock:
-            if qos is not self._heir:
+            if qos is not self._heir and self._heir is not None and not self._heir.gone:
                 return
             owed, self._owed = self._owed, {}
             for tag, message in owed.items():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, cast
 
+import kombu
 import pytest
 from pydantic import SecretStr
 
@@ -13,7 +17,8 @@ from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.transport.channel import OwnChannel
-from swarm_tasks.transport.messaging import OwnConnection
+from swarm_tasks.transport.messaging import TRY_AGAIN_SECONDS, OwnConnection
+from tests.support.waiting import wait_until
 
 
 def connection_to(url: str) -> Any:
@@ -82,3 +87,84 @@ def test_a_message_goes_out_after_the_store_has_dropped_every_connection(
             message.ack()
     finally:
         queue.close()
+
+
+class Enough(Exception):
+    """No more tries are wanted."""
+
+
+def test_processes_that_lost_their_broker_do_not_try_it_again_at_the_same_instants() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        connection = connection_to(f"redis://127.0.0.1:{nobody.getsockname()[1]}/0")
+        waits: list[float] = []
+
+        def note(error: Exception, seconds: float) -> None:
+            waits.append(seconds)
+            raise Enough
+
+        for _ in range(20):
+            with pytest.raises(Enough):
+                connection.ensure_connection(note, None)
+    assert len(set(waits)) == 20
+    least, most = TRY_AGAIN_SECONDS
+    assert all(least <= seconds <= most for seconds in waits)
+
+
+class Taking:
+    """A consumer of two queues, of which one is behind a gate; it waits for longer than a test."""
+
+    def __init__(self, connection: Any) -> None:
+        self.room = False
+        self.got: list[str] = []
+        connection.transport.brpop_timeout = 60
+        self.channel = connection.channel()
+        self.gates = connection.station.gates
+        self.gates.guard(("parts",), lambda: self.room)
+        queues = [kombu.Queue(name, kombu.Exchange(name), name) for name in ("errands", "parts")]
+        self.consumer = kombu.Consumer(self.channel, queues, callbacks=[self._take])
+        self.consumer.consume()
+        self.channel.consume()
+        self._connection = connection
+        self._stop = False
+        self._thread = threading.Thread(target=self._turn, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more."""
+        self._stop = True
+        self.channel.brpop_timeout = 1
+        self.room = True
+        self.gates.changed()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def _take(self, body: str, message: Any) -> None:
+        self.got.append(body)
+        message.ack()
+
+    def _turn(self) -> None:
+        while not self._stop:
+            with suppress(TimeoutError):
+                self._connection.drain_events(timeout=0.2)
+
+
+def test_a_shut_gate_holds_its_queue_back_and_no_other_and_opens_at_once(
+    store: EmbeddedStore, client: Commands
+) -> None:
+    with connection_to(store.url) as sending, connection_to(store.url) as connection:
+        taking = Taking(connection)
+        producer = sending.Producer()
+        for number in range(3):
+            for queue in ("parts", "errands"):
+                producer.publish(f"{queue} {number}", routing_key=queue, exchange=queue)
+        wait_until("the errands are taken", lambda: len(taking.got) == 3)
+        assert all(one.startswith("errands") for one in taking.got)
+        wait_until("it waits for one queue", lambda: taking.channel._in_poll)
+        taking.room = True
+        taking.gates.changed()
+        wait_until("the parts are taken", lambda: len(taking.got) == 6, 10)
+        taking.room = False
+        producer.publish("errands 3", routing_key="errands", exchange="errands")
+        wait_until("errands are taken", lambda: "errands 3" in taking.got)
+        taking.close()
