@@ -11,7 +11,7 @@ import redis
 from kombu.exceptions import OperationalError
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelManagedConnection
 
 from swarm_tasks.config import Settings
 from swarm_tasks.errors import StoreError
@@ -81,6 +81,24 @@ class _Sentinels(Sentinel):
         return "; ".join(reasons)
 
 
+class _LedConnection(SentinelManagedConnection):
+    """A connection that asks the Sentinels each time it is made anew.
+
+    The library's own does so when a pool hands it out. One that is in use when its master falls, or
+    becomes a replica, would be tried again at the same address for as long as anybody has patience.
+    """
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Send it to the master of now."""
+        if not self.is_connected:
+            self.connect()
+        cast(Any, super()).send_packed_command(command, check_health)
+
+
+class _LedTlsConnection(_LedConnection, redis.SSLConnection):
+    """The same over TLS."""
+
+
 class _Led(redis.Redis):
     """A client of whatever store the Sentinels call the master."""
 
@@ -134,7 +152,7 @@ def _client(
         place.master,
         _Led,
         db=place.database,
-        ssl=place.encrypted,
+        connection_class=_LedTlsConnection if place.encrypted else _LedConnection,
         **place.credentials,
         **options,
     )

@@ -106,11 +106,15 @@ def test_sentinels_and_their_store_are_reached_over_tls(tmp_path: Path) -> None:
         try:
             assert client.ping()
             backend: Any = app.backend
-            backend.client.set("told", "by the backend")
-            assert client.get("told") == "by the backend"
+            backend.client.set("by", "by the backend")
+            assert client.get("by") == "by the backend"
             with queue_of(app) as queue:
                 queue.put("by the broker")
                 assert queue.get(timeout=5).payload == "by the broker"
+
+            store.hand_over()
+            client.hset("told", "to", "the master of now")
+            assert store.kept("told", "to") == "the master of now"
         finally:
             client.close()
             close_app(app)

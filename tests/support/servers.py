@@ -22,6 +22,7 @@ from tests.support.waiting import wait_until
 PASSWORD = "p;w/%1"
 QUOTED = "p%3Bw%2F%251"
 MASTER = "main"
+DATABASE = 1
 
 VALKEY = """\
 bind 127.0.0.1
@@ -29,6 +30,7 @@ protected-mode no
 dir {dir}
 requirepass "{password}"
 masterauth "{password}"
+replica-announce-ip {host}
 save ""
 repl-diskless-sync-delay 0
 """
@@ -177,12 +179,32 @@ class SentinelStore(Servers):
     def url(self) -> str:
         """The URL that names the Sentinels."""
         places = ",".join(f"{self._host}:{port}" for port in self.ports[2:])
-        return f"sentinel{'s' * self._tls}://:{QUOTED}@{places}/{MASTER}/1"
+        return f"sentinel{'s' * self._tls}://:{QUOTED}@{places}/{MASTER}/{DATABASE}"
 
     def leader(self) -> int:
         """The port of the master that the first Sentinel names."""
+        return self._named_by(self.ports[2])
+
+    def hand_over(self) -> None:
+        """Have another server made the master, while the first lives and becomes its replica."""
+        first = self.leader()
         with self._client(self.ports[2]) as one:
-            return cast(Any, one).sentinel_get_master_addr_by_name(MASTER)[1]
+            cast(Any, one).sentinel_failover(MASTER)
+        wait_until(
+            "all Sentinels name another master",
+            lambda: all(self._named_by(port) != first for port in self.ports[2:]),
+        )
+        with self._client(first) as one:  # Sentinels tell it too, but only after eight seconds
+            cast(Any, one).replicaof(self._host, self.leader())
+
+    def kept(self, key: str, field: str) -> str | None:
+        """What the master of now has in a hash."""
+        with self._client(self.leader(), DATABASE) as one:
+            return cast(Any, one).hget(key, field)
+
+    def _named_by(self, sentinel: int) -> int:
+        with self._client(sentinel) as one:
+            return cast(Any, one).sentinel_masters()[MASTER]["port"]
 
     def _serve(self, name: str, port: int, config: str, *words: str) -> None:
         directory = self.directory / name
@@ -203,9 +225,9 @@ class SentinelStore(Servers):
         )
         self._run(name, (str(self._program), str(path), *words))
 
-    def _client(self, port: int) -> redis.Redis:
+    def _client(self, port: int, database: int = 0) -> redis.Redis:
         checked: Any = {"ssl": True, "ssl_ca_certs": str(self.certificate)} if self._tls else {}
-        return redis.Redis(self._host, port, password=PASSWORD, decode_responses=True, **checked)
+        return redis.Redis(self._host, port, database, PASSWORD, decode_responses=True, **checked)
 
     def _info(self, port: int) -> dict[str, Any]:
         with self._client(port) as one:
@@ -234,7 +256,7 @@ class TlsStore(Servers):
         path = self.directory / "conf"
         path.write_text(
             OVER_TLS.format(port=self.port, certificate=self.certificate, key=key)
-            + VALKEY.format(dir=self.directory, password=PASSWORD),
+            + VALKEY.format(dir=self.directory, password=PASSWORD, host="localhost"),
             encoding="utf-8",
         )
         self._run("redis", (str(program), str(path)))
