@@ -51,13 +51,18 @@ class Deliveries:
         self._owed: dict[str, Any] = {}
         self._late: deque[Telling] = deque()
         self._heir: OwnQoS | None = None
+        self._missed: OwnQoS | None = None
         # Acknowledging is the consumer's own thread's, but for a pool that brings no event loop.
         self._lock = threading.RLock()
 
-    @property
-    def lost(self) -> bool:
-        """Whether this process had a channel to take messages from, and has none now."""
-        return self._heir is not None and self._heir.gone
+    def newly_lost(self) -> bool:
+        """Whether this process had a channel to take messages from, and has none now; said once for
+        each that is lost."""
+        heir = self._heir
+        if heir is None or heir is self._missed or not heir.gone:
+            return False
+        self._missed = heir
+        return True
 
     def take_over(self, qos: OwnQoS) -> None:
         """Have what former channels have left go on through the one that consumes now."""

@@ -58,7 +58,7 @@ class OwnConnection(kombu.Connection):
 
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Connect, and try again while the broker is away: not at the same instants as others."""
-        if self.station is not None and self.station.deliveries.lost and not self.connected:
+        if self.station is not None and self.station.deliveries.newly_lost():
             _wait(random.uniform(0, SPREAD_SECONDS), kwargs.get("callback"))  # noqa: S311
         waits = {
             "interval_start": random.uniform(*TRY_AGAIN_SECONDS),  # noqa: S311
