@@ -171,7 +171,10 @@ class ControlService:
         if self._thread.is_alive():
             self._thread.join(5.0)
         self._watch.stop()
-        self.presence.leave_control(self._instance, self._name)
+        try:
+            self.presence.leave_control(self._instance, self._name)
+        except redis.RedisError as error:
+            logger("control").warning("left without saying so: %s", error)
 
     def _turn(self) -> None:
         while True:

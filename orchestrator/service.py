@@ -198,7 +198,8 @@ class Fleet:
         there = [task for task in tasks if not task.host or task.host in alive]
         sending.send_job(self.app, job.id, there, len(tasks))
         now = self.ledger.now()
-        silent = [task_id(job.id, task.part) for task in tasks if task not in there]
+        sent = {task.part for task in there}
+        silent = [task_id(job.id, task.part) for task in tasks if task.part not in sent]
         self.ledger.leases.look_again(dict.fromkeys(silent, now))
 
     def audit_once(self, request: AuditRequest, message: str = "") -> Job | None:

@@ -103,6 +103,7 @@ class Watcher:
             presence.last_seen,
         )
         self._since = self._looked = 0.0
+        self._suspected: frozenset[str] = frozenset()
         self._waiting_for_silent: dict[str, set[str]] = {}
 
     def hold(self) -> bool:
@@ -163,6 +164,7 @@ class Watcher:
                 logger("watch").info("%s was put back: %s", member, why)
                 # Whatever message of it there was is with the worker that is silent.
                 self._ledger.leases.look_again({member: now})
+                self._suspected |= {member}
 
     def _look_after(self, scene: Scene) -> None:
         members = self._ledger.leases.waiting(scene.now, MOST_AT_ONCE)
@@ -233,7 +235,13 @@ class Watcher:
                 sought[member] = part
             else:
                 again[member] = scene.now + SOON_SECONDS
-        self._send_again(self._messages.lost(sought) if sought else set(), parts)
+        lost = self._messages.lost(sought) if sought else set[str]()
+        # A message that was just handed out is nowhere for a moment: it is missed twice.
+        self._send_again(lost & self._suspected, parts)
+        suspected = lost - self._suspected
+        again |= dict.fromkeys(suspected, scene.now + SOON_SECONDS)
+        kept = {one for one in self._suspected - sought.keys() if named(one)[0] in scene.heads}
+        self._suspected = frozenset(kept | suspected)
         self._ledger.leases.look_again(again)
         self._answer_for_the_silent(scene)
 
