@@ -117,9 +117,10 @@ class AgentPool(BasePool):
     @property
     def room(self) -> bool:
         """Whether a part that came now would begin at once."""
-        if self._leaving or self._draining:
-            return False
-        return len(self._agents.under_way) + len(self._agents.waiting) < self._most_agents()
+        with self._lock:
+            if self._leaving or self._draining:
+                return False
+            return len(self._agents.under_way) + len(self._agents.waiting) < self._most_agents()
 
     def allow(self, n: int) -> None:
         """Let no more than `n` agents be under way, but one, nor more than there are places; those

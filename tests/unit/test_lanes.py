@@ -10,6 +10,8 @@ from typing import Any, cast
 import pytest
 from celery import Celery
 
+from swarm_tasks.gates import gates_of
+from swarm_tasks.transport import MESSAGING
 from tests.support.waiting import wait_until
 from workers.begun import Begun, BegunTask, ErrandTask
 from workers.pool import ERRANDS, OTHERS, THREADS, AgentPool
@@ -26,7 +28,7 @@ class Workplace:
         self.begun: list[str] = []
         self.ended: list[str] = []
         self.open: dict[str, Future[None]] = {}
-        self.app = cast(Any, Celery("lanes", set_as_current=False))
+        self.app = cast(Any, Celery("lanes", set_as_current=False, amqp=MESSAGING))
         for name, base in (("agent", BegunTask), ("errand", ErrandTask)):
             self.app.task(self._goes_on, name=name, base=base, shared=False)
         self.app.task(self._waits, name="other", shared=False)
@@ -156,3 +158,79 @@ def test_a_pool_that_is_to_begin_no_more_drops_what_waits_and_what_comes(place: 
     place.end("a")
     place.pool.on_stop()
     assert place.begun == ["a"]
+
+
+class Bell:
+    """Told whenever there is room."""
+
+    def __init__(self, place: Workplace) -> None:
+        self.rung = 0
+        gates = gates_of(place.app)
+        gates.guard(("parts",), lambda: place.pool.room)
+        gates.listen(self)
+
+    def wake(self) -> None:
+        self.rung += 1
+
+
+def test_there_is_room_while_an_agent_that_came_would_begin_at_once(place: Workplace) -> None:
+    bell = Bell(place)
+    assert place.pool.room
+    place.send("errand", "check")
+    place.send("other", "report")
+    assert place.pool.room
+    place.send("agent", "a")
+    assert not place.pool.room
+    assert bell.rung == 0
+    place.pool.grow()
+    assert place.pool.room
+    place.pool.shrink()
+    assert not place.pool.room
+    rung = bell.rung
+    place.end("a")
+    wait_until("whoever waits is told", lambda: bell.rung > rung)
+    assert place.pool.room
+
+
+def test_nobody_is_told_of_a_place_that_one_who_waits_takes(place: Workplace) -> None:
+    bell = Bell(place)
+    place.send("agent", "a")
+    place.send("agent", "b")
+    place.end("a")
+    wait_until("its place is taken", lambda: "b" in place.begun)
+    assert bell.rung == 0
+    place.end("b")
+    wait_until("whoever waits is told", lambda: bell.rung)
+
+
+def test_fewer_agents_may_be_allowed_for_a_while_but_never_none(place: Workplace) -> None:
+    place.pool.grow(2)
+    place.pool.allow(0)
+    place.send("agent", "a")
+    assert not place.pool.room
+    place.send("agent", "b")
+    place.end("a")
+    wait_until("one after the other", lambda: "b" in place.begun)
+    bell = Bell(place)
+    place.pool.allow(99)
+    assert bell.rung
+    place.send("agent", "c")
+    assert place.pool.room
+    place.send("agent", "d")
+    wait_until("as many as there are places", lambda: {"c", "d"} <= {*place.begun})
+    assert not place.pool.room
+
+
+def test_a_pool_that_drains_or_is_to_end_has_no_room_and_goes_on_with_errands(
+    place: Workplace,
+) -> None:
+    bell = Bell(place)
+    place.pool.drain(True)
+    assert not place.pool.room
+    assert bell.rung == 0
+    place.send("errand", "check")
+    wait_until("errands are done", lambda: "check" in place.begun)
+    place.pool.drain(False)
+    assert bell.rung == 1
+    place.pool.begin_no_more()
+    assert not place.pool.room
