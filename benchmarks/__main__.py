@@ -12,7 +12,10 @@ from benchmarks.lies import SEED_VARIABLE
 from benchmarks.lies.figures import missed as figures_missed
 from benchmarks.support import RUNS, Table, about_this_machine, own_settings_only
 
-NAMES = ("startup", "audit", "rest", "part", "story", "join", "brain", "lies", "durability", "failover")
+NAMES = (
+    *("startup", "audit", "rest", "part", "story", "join", "brain", "lies"),
+    *("durability", "failover"),
+)
 """The modules beside this one, each with `run(runs) -> Table`, in the order of the README."""
 
 ASKED_FOR = ("peers",)

@@ -17,7 +17,7 @@ from swarm_tasks.models.report import HostReport, StopReason
 from swarm_tasks.store.leases import Lease
 from swarm_tasks.store.ledger import Closing
 from workers.investigate import Investigated, failed_report
-from workers.part import Parts
+from workers.parts import Parts
 
 TASK = HostTask(
     job="abcdefgh",
@@ -92,7 +92,7 @@ def parts_of(ledger: AwayOnce) -> Parts:
 def late(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that has been up for longer than anybody is patient."""
     clock = time.monotonic
-    monkeypatch.setattr("workers.part.time.monotonic", lambda: clock() + 86_400.0)
+    monkeypatch.setattr("workers.patience.time.monotonic", lambda: clock() + 86_400.0)
 
 
 @pytest.mark.usefixtures("late")
