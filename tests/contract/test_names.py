@@ -93,7 +93,7 @@ def test_the_tasks_have_the_names_that_producers_send() -> None:
     # Other tests of this process may have tasks of their own.
     others = ("celery.", "tests.")
     ours = {name for name in cast(Any, app).tasks if not name.startswith(others)}
-    names = ("audit", "check", "investigate", "synthesize", "tool")
+    names = ("audit", "check", "investigate", "outside", "synthesize", "tool")
     assert ours == {f"swarm.{name}" for name in names}
     commands = set(cast(Any, Panel).data)
     assert contracts.CANCEL_COMMAND == "hostswarm_cancel"
@@ -102,7 +102,8 @@ def test_the_tasks_have_the_names_that_producers_send() -> None:
 
 def test_the_queues_have_the_names_that_producers_send_to() -> None:
     assert routing.host_queue("web1") == "host.web1"
-    assert routing.worker_queues("web1") == ("host.web1", "swarm")
+    assert routing.errand_queue("web1") == "host.web1.errands"
+    assert set(routing.worker_queues("web1")) == {"host.web1", "host.web1.errands", "swarm"}
     assert (routing.SHARED, routing.CONTROL) == ("swarm", "control")
 
 
@@ -110,6 +111,7 @@ def test_keys_and_variables_begin_with_the_project_s_name() -> None:
     assert ENV_PREFIX == "HOSTSWARM_"
     names = {"job": "j", "part": "p", "call": "c", "schedule": "s", "host": "h"}
     names |= {"instance": "i", "metric": "m", "subject": "s", "owner": "o", "day": "d"}
+    names |= {"request": "r"}
     for key in keys.ALL:
         assert key.at(**names).startswith("hostswarm:")
     patterns = [key.pattern for key in keys.ALL]
