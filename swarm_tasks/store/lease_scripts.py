@@ -12,7 +12,8 @@ local now = tonumber(clock[1]) + tonumber(clock[2]) / 1e6
 -- A lease that ends later than any can is no lease: its entry was tampered with, or the clock set.
 local function over(lease_until, longest)
   local ends = tonumber(lease_until)
-  return not ends or ends <= now or ends > now + tonumber(longest)
+  -- What is no number differs from itself.
+  return not ends or ends ~= ends or ends <= now or ends > now + tonumber(longest)
 end
 """
 
@@ -31,6 +32,7 @@ if part[1] == 'closed' then
 end
 local attempt = tonumber(part[5])
 if not attempt or (part[1] ~= 'sent' and part[1] ~= 'running') then return {-7} end
+if not tonumber(job[3]) then return {-7} end
 if part[1] == 'running' then
   if part[2] == ARGV[2] then return {-3} end
   -- A former life of the same host holds nothing: a name has one worker at a time.
@@ -59,8 +61,9 @@ local answer = {}
 local ends = string.format('%.6f', now + tonumber(ARGV[2]))
 for at = 3, #KEYS do
   local member, attempt = ARGV[2 * at - 3], ARGV[2 * at - 2]
-  local part = redis.call('HMGET', KEYS[at], 'state', 'owner', 'attempt')
-  local held = part[2] == ARGV[1] and part[3] == attempt
+  -- One entry that was tampered with is not to cost a host all its leases.
+  local part = redis.pcall('HMGET', KEYS[at], 'state', 'owner', 'attempt')
+  local held = not part.err and part[2] == ARGV[1] and part[3] == attempt
   if held and (part[1] == 'running' or part[1] == 'sent') then
     redis.call('HSET', KEYS[at], 'state', 'running', 'lease_until', ends)
     redis.call('ZREM', KEYS[1], member)
@@ -81,15 +84,23 @@ PUT_BACK = (
 -- ARGV: member, attempt ('' takes any whose lease is over), seconds until it is looked after, the
 -- longest lease, event, stream length.
 -- Answer: 1, or 0 where it does not run, or not under that attempt, or its lease is not over.
-local part = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'lease_until')
-if part[1] ~= 'running' then
+local part = redis.pcall('HMGET', KEYS[1], 'state', 'attempt', 'lease_until')
+if part.err or part[1] ~= 'running' then
   redis.call('ZREM', KEYS[3], ARGV[1])
+  -- An entry that is broken is looked after with those that wait.
+  if part.err or part[1] ~= 'closed' then
+    redis.call('ZADD', KEYS[2], 'NX', now + tonumber(ARGV[3]), ARGV[1])
+  end
   return 0
 end
 if ARGV[2] ~= '' then
   if part[2] ~= ARGV[2] then return 0 end
+  -- Who gives it back is not to have it again by renewing it.
+  redis.call('HSET', KEYS[1], 'owner', '')
 elseif not over(part[3], ARGV[4]) then
   return 0
+else
+  redis.call('HINCRBY', KEYS[1], 'falls', 1)
 end
 redis.call('HSET', KEYS[1], 'state', 'sent', 'lease_until', '0')
 redis.call('HINCRBY', KEYS[1], 'returns', 1)
@@ -102,7 +113,8 @@ return 1
 
 CLOSE_PART = """
 -- KEYS: part, job, events, steps, waiting, leases.
--- ARGV: attempt ('' takes any), report, event, status, stream length, member.
+-- ARGV: attempt ('' takes any), report, event, status, stream length, member, then the state and
+-- the attempt that whoever closes it in its runner's stead has seen ('' for any).
 -- A part closes once: the first to close it wins, and only the newest attempt may.
 -- Answer: 1; 2 where this attempt has closed it before, as when an answer was lost and the script
 -- is sent again; 0 where another has closed it; -1 where another attempt runs it, or it is gone.
@@ -113,6 +125,7 @@ if part[1] == 'closed' then
   return 0
 end
 if ARGV[1] ~= '' and part[2] ~= ARGV[1] then return -1 end
+if ARGV[7] ~= '' and (part[1] ~= ARGV[7] or part[2] ~= ARGV[8]) then return -1 end
 redis.call('HSET', KEYS[1], 'state', 'closed', 'status', ARGV[4], 'report', ARGV[2],
   'closed_by', ARGV[1])
 redis.call('UNLINK', KEYS[4])
@@ -134,25 +147,36 @@ return closed
 """
 
 BEGIN_END = """
--- KEYS: job, controls.  ARGV: member, now.
+-- KEYS: job, controls.  ARGV: member, now, the longest time that one may take.
 -- One process at a time makes a job's report: a model is not to be paid for its words twice. A
 -- control that is gone holds nothing.
-local job = redis.call('HMGET', KEYS[1], 'state', 'ended_by')
+local job = redis.call('HMGET', KEYS[1], 'state', 'ended_by', 'ended_since')
 if not job[1] or job[1] == 'closed' then return 0 end
+local now = tonumber(ARGV[2])
 if job[2] and job[2] ~= ARGV[1] then
   local ends = redis.call('ZSCORE', KEYS[2], job[2])
-  if ends and tonumber(ends) > tonumber(ARGV[2]) then return 0 end
+  local stuck = now - (tonumber(job[3]) or 0) > tonumber(ARGV[3])
+  if ends and tonumber(ends) > now and not stuck then return 0 end
 end
-redis.call('HSET', KEYS[1], 'ended_by', ARGV[1])
+redis.call('HSET', KEYS[1], 'ended_by', ARGV[1], 'ended_since', ARGV[2])
+return 1
+"""
+
+SHIFT = """
+-- KEYS: job.  ARGV: seconds.  Moves the deadline of a job along with the store's clock.
+if redis.call('HGET', KEYS[1], 'state') ~= 'open' then return 0 end
+redis.call('HINCRBYFLOAT', KEYS[1], 'deadline_at', ARGV[1])
 return 1
 """
 
 HOLD = """
--- KEYS: lock.  ARGV: owner, life in milliseconds.  Answer: 1 while the lock is the owner's.
+-- KEYS: lock.  ARGV: owner, life in milliseconds.
+-- Answer: {1 while the lock is the owner's, seconds, microseconds}.
+local clock = redis.call('TIME')
 local owner = redis.call('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return 0 end
+if owner and owner ~= ARGV[1] then return {0, clock[1], clock[2]} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
+return {1, clock[1], clock[2]}
 """
 
 LET_GO = """

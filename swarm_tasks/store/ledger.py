@@ -40,6 +40,10 @@ from swarm_tasks.store.records import (
 from swarm_tasks.store.steps import Steps
 from swarm_tasks.store.trust import Increments, increments
 
+LONGEST_ENDING_SECONDS = 60.0
+"""How long a control may be at a job's report before it is taken for stuck: a model's words and the
+hosts that are asked to measure take half of it."""
+
 
 class Closing(IntEnum):
     """What came of closing a part, as the script says it."""
@@ -77,6 +81,7 @@ class Ledger:
         self._ttl = ttl_seconds
         self._close_part = client.register_script(lease_scripts.CLOSE_PART)
         self._recount = client.register_script(lease_scripts.RECOUNT)
+        self._shift = client.register_script(lease_scripts.SHIFT)
         self._begin_end = client.register_script(lease_scripts.BEGIN_END)
         self.leases = Leases(client)
         self._bill = Bill(client)
@@ -170,12 +175,16 @@ class Ledger:
         )
         pipe.expire(key, life)
 
-    def close_part(self, report: HostReport, attempt: int | None) -> Closing:
+    def close_part(
+        self, report: HostReport, attempt: int | None, seen: PartRecord | None = None
+    ) -> Closing:
         """Close a part with its report.
 
         Args:
             attempt: The lease's number; None closes whoever runs it, as the watch does for a
                 host that went dark.
+            seen: The part as whoever closes it in its runner's stead has seen it: it is left alone
+                if it was begun, or put back, since then.
         """
         event = Event(
             kind=EventKind.PART_CLOSED,
@@ -203,6 +212,8 @@ class Ledger:
                 report.status.value,
                 STREAM_LENGTH,
                 task_id(report.job, report.part),
+                "" if seen is None else seen.state,
+                "" if seen is None else seen.attempt,
             ],
         )
         return Closing(answer)
@@ -250,6 +261,11 @@ class Ledger:
             )
         return answer > 0
 
+    def shift_deadlines(self, seconds: float) -> None:
+        """Move the deadlines of all open jobs along with the store's clock, which was set."""
+        for job in self.open_jobs():
+            self._shift(keys=[keys.JOB.at(job=job)], args=[repr(seconds)])
+
     def begin_end(self, job: str, control: str) -> bool:
         """Begin to make a job's report; False where it is closed, or a control that lives does so.
 
@@ -259,7 +275,10 @@ class Ledger:
         """
         key = keys.JOB.at(job=job)
         return bool(
-            self._begin_end(keys=[key, keys.CONTROLS.at()], args=[control, repr(self.now())])
+            self._begin_end(
+                keys=[key, keys.CONTROLS.at()],
+                args=[control, repr(self.now()), LONGEST_ENDING_SECONDS],
+            )
         )
 
     def leave_end(self, job: str, control: str) -> None:
@@ -269,12 +288,15 @@ class Ledger:
             self.client.hdel(key, "ended_by")
 
     def is_being_ended(self, job: str) -> bool:
-        """Whether a control that lives makes a job's report now."""
-        control = self.client.hget(keys.JOB.at(job=job), "ended_by")
+        """Whether a control that lives makes a job's report now, and is not stuck with it."""
+        fields = ("ended_by", "ended_since")
+        control, since = self.client.hmget(keys.JOB.at(job=job), fields)
         if not control:
             return False
         (ends,) = self.client.zmscore(keys.CONTROLS.at(), [control])
-        return ends is not None and ends > self.now()
+        now = self.now()
+        stuck = now - float(since or 0) > LONGEST_ENDING_SECONDS
+        return ends is not None and ends > now and not stuck
 
     def cancel(self, job: str) -> bool:
         """Mark a job as cancelled; False if it was closed already.

@@ -51,6 +51,7 @@ class PartRecord(Frozen):
         lease_until: On the store's clock; 0 where nobody holds it.
         sends: How often a message of it was sent beyond the first.
         returns: How often it was put back.
+        falls: How often of these because its worker was not heard of any more.
         refused: Hosts that run a version which cannot do it.
         broken: What of its entry cannot be read; the rest is then made up.
     """
@@ -65,6 +66,7 @@ class PartRecord(Frozen):
     lease_until: float = 0.0
     sends: int = 0
     returns: int = 0
+    falls: int = 0
     refused: tuple[str, ...] = ()
     broken: str = ""
 
@@ -86,7 +88,7 @@ class JobSummary(Frozen):
 
 PART_FIELDS = (
     *("host", "holder", "specialist", "state", "attempt", "owner", "lease_until"),
-    *("sends", "returns", "refused"),
+    *("sends", "returns", "falls", "refused"),
 )
 
 

@@ -42,6 +42,9 @@ LOCK_SECONDS = 2.0
 PAUSE_BEATS = 2.5
 """A watch that has not looked for so many signs of life may have missed some that came and went."""
 
+JUMP_SECONDS = 5.0
+"""By so much the store's clock goes wrong only where somebody sets it."""
+
 SOON_SECONDS = 0.5
 """When to look again after a part that waits for a host which may come back."""
 
@@ -103,13 +106,17 @@ class Watcher:
             presence.last_seen,
         )
         self._since = self._looked = 0.0
+        self._clocks: tuple[float, float] | None = None
         self._suspected: frozenset[str] = frozenset()
         self._waiting_for_silent: dict[str, set[str]] = {}
 
-    def hold(self) -> bool:
-        """Take the lock, or keep it; False where another has it."""
+    def _hold_lock(self) -> tuple[bool, float]:
+        """Take the lock, or keep it; whether it is this watch's, and the store's clock."""
         life_ms = int(LOCK_SECONDS * 1000)
-        return bool(self._hold(keys=[keys.WATCH.at()], args=[self._owner, life_ms]))
+        held, seconds, microseconds = self._hold(
+            keys=[keys.WATCH.at()], args=[self._owner, life_ms]
+        )
+        return bool(held), int(seconds) + int(microseconds) / 1e6
 
     def let_go(self) -> None:
         """Leave the lock to others at once."""
@@ -117,19 +124,33 @@ class Watcher:
 
     def tick(self) -> bool:
         """Look after all that nobody runs, once; False where another has the lock."""
-        held = self.hold()
+        held, now = self._hold_lock()
         clock = time.monotonic()
+        self._heed_the_clock(now, clock, held=held)
         if clock - self._looked > max(LOCK_SECONDS, PAUSE_BEATS * self._presence.ttl_seconds / 3):
             self._since = clock
         self._looked = clock
         if held:
-            now = self._ledger.now()
             self._bury()
             if self._hears(clock):
                 self._put_back(now)
             self._look_after(self._scene(now, clock))
             self._looked = time.monotonic()  # its own work was no silence
         return held
+
+    def _heed_the_clock(self, now: float, clock: float, *, held: bool) -> None:
+        """Notice that the store's clock was set. Leases and signs of life are then renewed before
+        anybody is called silent; the time that jobs have left is not changed by it."""
+        before, self._clocks = self._clocks, (now, clock)
+        if before is None:
+            return
+        jump = (now - before[0]) - (clock - before[1])
+        if abs(jump) < JUMP_SECONDS:
+            return
+        self._since = clock
+        if held:
+            logger("watch").warning("the store's clock was set by %.0f s", jump)
+            self._ledger.shift_deadlines(jump)
 
     def _hears(self, clock: float) -> bool:
         """Whether the living had the time to speak since this watch, or the store, was away."""
