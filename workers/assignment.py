@@ -70,12 +70,20 @@ class Assignment:
     def finish(self) -> None:
         """Run the task's body through Celery's tracer, which never raises for a body's error."""
         try:
-            self.accept()
-            with taken_up(self._begun):
-                apply_target(self._target, self._args, callback=self._done)
+            self._trace()
         except BaseException:  # noqa: BLE001 - a thread of the pool must live on
             logger("worker").exception("the outcome of task %s was lost", self.id)
             self._let_go()
+
+    def _trace(self) -> None:
+        try:
+            self.accept()
+            with taken_up(self._begun):
+                apply_target(self._target, self._args, callback=self._done)
+        finally:
+            # The tracer may have failed, with or without an error, before it came to the body.
+            if self._begun is not None:
+                self._begun.release()
 
     def _let_go(self) -> None:
         """Acknowledge the message of a task whose outcome could not be told: the store went away,

@@ -41,11 +41,14 @@ class Begun(Generic[T]):
             task's. Called once, when `future` is done.
         future: Done when the work has ended.
         terminate: Tells the work to end early; returns at once, and `future` is done soon after.
+        release: Lets go of what it still holds. Called last, also where `finish` never was; it
+            never raises.
     """
 
     finish: Callable[[], T]
     future: Future[Any] = field(default_factory=_over)
     terminate: Callable[[], None] = _nothing
+    release: Callable[[], None] = _nothing
 
 
 def at_hand(answer: T) -> Begun[T]:

@@ -95,9 +95,17 @@ class Part:
         self._ended = 0.0
 
     def begin(self, arrived: float) -> Begun[str]:
-        """Let an agent work on it."""
-        task = self._task
+        """Let an agent work on it. Whatever keeps it from that, its lease is renewed no more: what
+        nobody is to close here must become another's."""
         self._parts.hold(self._held, self)
+        try:
+            return self._begin(arrived)
+        except BaseException:
+            self._release()
+            raise
+
+    def _begin(self, arrived: float) -> Begun[str]:
+        task = self._task
         self._say(EventKind.PART_STARTED)
         seconds = self._lease.deadline_at - self._lease.now - MARGIN_SECONDS
         if seconds <= 0:
@@ -114,12 +122,19 @@ class Part:
         future.add_done_callback(self._note_end)
         if self._lost:  # while it was begun
             self._end(future)
-        return Begun(partial(self._finish, future), future, partial(self._terminate, future))
+        finish, terminate = partial(self._finish, future), partial(self._terminate, future)
+        return Begun(finish, future, terminate, self._release)
 
     def lose(self) -> None:
         """Work on it no more: it is another's."""
         self._lost = True
         if self._future is not None:
+            self._end(self._future)
+
+    def _release(self) -> None:
+        """Hold it no more, and leave no agent at work on what is not held."""
+        self._parts.release(self._held)
+        if self._future is not None and not self._future.done():
             self._end(self._future)
 
     def _note_end(self, _: Future[Any]) -> None:
@@ -193,6 +208,8 @@ class Part:
         """
         task, leases = self._task, self._parts.shelf.ledger.leases
         attempt, why = self._lease.attempt, "its worker was stopped"
+        # First of all: a sign of life in between would make it ours again.
+        self._parts.release(self._held)
         if patiently(lambda: leases.put_back(task.job, task.part, attempt, why, task.host), ended):
             try:
                 self._parts.send(self._sent)

@@ -10,12 +10,14 @@ from typing import Any, cast
 
 import pytest
 import redis
+from celery.exceptions import Ignore
 
 from swarm_tasks.models.job import HostTask, Specialist
 from swarm_tasks.models.policy import Policy
 from swarm_tasks.models.report import HostReport, StopReason
-from swarm_tasks.store.leases import Lease
+from swarm_tasks.store.leases import Held, Lease
 from swarm_tasks.store.ledger import Closing
+from workers.assignment import Assignment
 from workers.investigate import Investigated, failed_report
 from workers.parts import Parts
 
@@ -26,6 +28,7 @@ TASK = HostTask(
     specialist=Specialist(name="napper", title="", prompt="", tools=()),
     deadline_at=60.0,
 )
+HELD = Held(TASK.job, TASK.part, 1)
 
 
 class AwayOnce:
@@ -69,13 +72,20 @@ def always(answer: object) -> Callable[..., object]:
 nothing = always(None)
 
 
-def parts_of(ledger: AwayOnce) -> Parts:
+REPORT = failed_report(TASK, StopReason.ERROR, "as it ended")
+INVESTIGATED = Investigated(REPORT, {}, frozenset())
+
+
+def parts_of(
+    ledger: AwayOnce,
+    result: Investigated | None = INVESTIGATED,
+    emit: Callable[..., object] = nothing,
+) -> Parts:
     """A host's parts, whose agents have ended as soon as they begin."""
     ended = Unheard()
-    report = failed_report(TASK, StopReason.ERROR, "as it ended")
-    ended.set_result(Investigated(report, {}, frozenset()))
+    ended.set_result(result)
     history = SimpleNamespace(raised=dict, add=nothing)
-    events = SimpleNamespace(emit=nothing, flush=nothing)
+    events = SimpleNamespace(emit=emit, flush=nothing)
     shelf = SimpleNamespace(ledger=ledger, history=history, events=events)
     return Parts(
         cast(Any, SimpleNamespace(host="alpha", policy=Policy(), presence_ttl_seconds=6.0)),
@@ -116,3 +126,51 @@ def test_a_part_that_does_not_say_which_it_is_is_refused(payload: Any) -> None:
     ledger = AwayOnce()
     parts_of(ledger).begin(payload).finish()
     assert ledger.closed == []
+
+
+def test_a_part_that_cannot_be_begun_is_renewed_no_more() -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("cannot start new thread")
+
+    parts = parts_of(AwayOnce(), emit=broken)
+    with pytest.raises(RuntimeError):
+        parts.begin(TASK.model_dump(mode="json"))
+    assert not parts.holds(HELD)
+
+
+def raises(*_: object) -> None:
+    raise RuntimeError("before the body")
+
+
+@pytest.mark.parametrize("tracer", [raises, nothing], ids=["raises", "returns"])
+def test_a_part_whose_body_celery_never_comes_to_is_renewed_no_more(
+    tracer: Callable[..., Any],
+) -> None:
+    parts = parts_of(AwayOnce())
+    request: dict[str, Any] = {"args": (TASK.model_dump(mode="json"),), "kwargs": {}}
+    task = cast(Any, SimpleNamespace(begin=parts.begin))
+    assignment = Assignment(task, tracer, ("investigate", "id", request), None, nothing)
+    assignment.begin(task)
+    assert parts.holds(HELD)
+    assignment.finish()
+    assert not parts.holds(HELD)
+
+
+def test_a_part_is_given_back_only_once_nothing_renews_it() -> None:
+    class Returns(AwayOnce):
+        """A ledger that notes whether what is put back is held."""
+
+        held: tuple[bool, ...] = ()
+
+        def put_back(self, job: str, part: str, attempt: int, why: str, host: str) -> bool:
+            self.held += (parts.holds(Held(job, part, attempt)),)
+            return True
+
+    ledger = Returns()
+    parts = parts_of(ledger, result=None)
+    parts.leaving = True
+    begun = parts.begin(TASK.model_dump(mode="json"))
+    assert parts.holds(HELD)
+    with pytest.raises(Ignore):
+        begun.finish()
+    assert ledger.held == (False,)
