@@ -35,7 +35,7 @@ from workers import outside
 from workers.begun import Begun, at_hand
 from workers.blocking import in_thread
 from workers.errands import called, checked
-from workers.facts import beat_now, found_anew, gather_facts, os_name
+from workers.facts import found_anew, gather_facts, os_name
 from workers.governor import Governor, Lines, allow_agents
 from workers.heartbeat import Heartbeat
 from workers.history import StoreHistory
@@ -49,6 +49,7 @@ from workers.parts import Parts
 from workers.pool import RoomBeside, begin_no_more
 from workers.runtime import Runtime
 from workers.saving import StepWriter
+from workers.signs import TOOL_GROUP, Signs
 from workers.strain import look
 from workers.thinker import Thinker
 from workers.tools.access import this_machine
@@ -61,7 +62,6 @@ T = TypeVar("T", bound=Frozen)
 SAMPLED = ("disk_usage", "interfaces")
 """Tools whose answers the worker samples by itself, since growth needs a past."""
 
-TOOL_GROUP = "tool:"
 SAMPLE_GROUP = f"{TOOL_GROUP}sample"
 PLACE_GROUP = f"{TOOL_GROUP}place"
 
@@ -139,7 +139,7 @@ class HostService:
         self._member = Membership(self.presence, draining, own, self.facts.machine_id, drain)
         self._member.join(settings.host)
         self._grace = Grace(settings.grace_seconds, self._runtime.refuse)
-        self._governor = Governor(
+        governor = Governor(
             Lines(settings.busy_load_per_cpu, settings.busy_memory_percent),
             settings.agents,
             TOOLS_AT_ONCE,
@@ -147,8 +147,16 @@ class HostService:
             allow,
             self._investigator.turns.allow,
         )
+        signs = Signs(
+            lambda: self.facts,
+            self._parts,
+            governor,
+            self._member,
+            self._runtime,
+            self.ledger,
+        )
         self._heart = Heartbeat(
-            beat=self._beat,
+            beat=signs.give,
             announce=self._announce,
             sample=self._sample,
             every_seconds=settings.heartbeat_seconds,
@@ -260,17 +268,6 @@ class HostService:
             return call
 
         return Begun(finish, future, lambda: self._runtime.end(group, future))
-
-    def _beat(self) -> None:
-        self._parts.renew()
-        self._governor.look()
-        beat = beat_now(self.facts, self._runtime.busy, self._governor.agents)
-        said = {"draining": self._parts.leaving, "strain": self._governor.why}
-        self._member.sign(beat.model_copy(update=said))
-        # The command to cancel may have been missed; the ledger's word is not.
-        jobs = [group for group in self._runtime.groups if not group.startswith(TOOL_GROUP)]
-        for job in self.ledger.cancelled(jobs):
-            self.cancel(job)
 
     def _announce(self) -> None:
         """Say what this host is, at once, and where it is found, once that is known."""
