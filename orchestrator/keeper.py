@@ -25,15 +25,14 @@ from swarm_tasks.watch.thread import WatchThread
 
 TICK_SECONDS = 0.5
 
+JOIN_SECONDS = 5.0
+"""How long a control that ends waits for each of its threads."""
+
 CHORD_SECONDS = 2.0
 """How long all parts of a job may be closed before its synthesis is sent again …"""
 
 CHORD_SECONDS_A_PART = 0.002
 """… and longer for each part: a report of thousands takes seconds, and is not to be made twice."""
-
-
-MOST_ENDING_SECONDS = 60.0
-"""How much longer a control that lives may be at a job's report before it is taken for stuck."""
 
 
 class Keeper:
@@ -104,7 +103,7 @@ class Keeper:
             self._end_at[job] = clock + self._grace_seconds(self._ledger.record(job))
         if clock < self._end_at[job]:
             return
-        if clock < self._end_at[job] + MOST_ENDING_SECONDS and self._ledger.is_being_ended(job):
+        if self._ledger.is_being_ended(job):
             return
         if job not in self._sent_again and self._presence.controls():
             logger("control").warning("job %s: its synthesis is sent again", job)
@@ -154,12 +153,19 @@ class ControlService:
         self._watch = WatchThread(app, self.ledger, self.presence, settings.heartbeat_seconds)
         self._instance = instance_of(app)
         self._name = settings.host
+        self._sign_seconds = min(TICK_SECONDS, settings.heartbeat_seconds)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._turn, name="hostswarm-keeper", daemon=True)
+        self._there = threading.Event()
+        # To end several jobs may take longer than a sign of life lasts: it has its own thread.
+        self._threads = (
+            threading.Thread(target=self._sign, name="hostswarm-control-sign", daemon=True),
+            threading.Thread(target=self._turn, name="hostswarm-keeper", daemon=True),
+        )
 
     def ready(self) -> None:
-        """Begin to keep."""
-        self._thread.start()
+        """Give signs of life, and begin to keep."""
+        for thread in self._threads:
+            thread.start()
         self._watch.start()
 
     def stopping(self) -> None:
@@ -168,18 +174,37 @@ class ControlService:
     def stopped(self) -> None:
         """Keep no more."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5.0)
+        self._there.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(JOIN_SECONDS)
         self._watch.stop()
         try:
             self.presence.leave_control(self._instance, self._name)
         except redis.RedisError as error:
             logger("control").warning("left without saying so: %s", error)
 
-    def _turn(self) -> None:
+    def _sign(self) -> None:
+        """Give signs of life, however long the keeper is at one job."""
         while True:
             try:
                 self.presence.beat_control(self._instance, self._name)
+                self._there.set()
+            except redis.RedisError as error:
+                self._there.clear()
+                logger("control").warning("control could give no sign of life: %s", error)
+            except Exception:  # noqa: BLE001 - a control without a sign is buried while it works
+                logger("control").exception("the sign of life stumbled")
+            if self._stop.wait(self._sign_seconds):
+                return
+
+    def _turn(self) -> None:
+        """Keep, while this control is known to be there: else another takes over what it begins."""
+        while True:
+            self._there.wait()
+            if self._stop.is_set():
+                return
+            try:
                 self._keeper.tick()
             except redis.RedisError as error:
                 logger("control").warning("the keeper cannot reach the store: %s", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Generator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from orchestrator.finish import finish
-from orchestrator.keeper import Keeper
+from orchestrator.keeper import ControlService, Keeper
 from orchestrator.plan import default_parts, host_tasks
 from swarm_tasks import routing
 from swarm_tasks.app import close_app, make_app
@@ -83,6 +84,36 @@ def test_one_control_at_a_time_makes_a_job_s_report(client: Commands) -> None:
     presence.leave_control("one", "home")
     finish(ledger, presence, "aaaaaaaa", by=control_member("two", "away"))
     assert ledger.record("aaaaaaaa").state == "closed"
+
+
+def test_a_control_gives_signs_of_life_however_long_it_is_at_one_job(
+    client: Commands, store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_it, go_on = threading.Event(), threading.Event()
+
+    def tick(_: Keeper) -> None:
+        at_it.set()
+        go_on.wait(30)
+
+    def sign() -> float:
+        signs: dict[str, float] = dict(client.zrange(keys.CONTROLS.at(), 0, -1, withscores=True))
+        return max(signs.values(), default=0.0)
+
+    monkeypatch.setattr(Keeper, "tick", tick)
+    settings = Settings(broker_url=SecretStr(store.url), heartbeat_seconds=0.1)
+    app = make_app(settings, listens=False)
+    service = ControlService(app, settings)
+    service.ready()
+    try:
+        assert at_it.wait(10)
+        first = sign()
+        assert first
+        wait_until("it gives another sign", lambda: sign() > first, 10)
+    finally:
+        go_on.set()
+        service.stopped()
+        close_app(app)
+    assert not sign()
 
 
 def test_a_job_with_a_part_that_is_open_has_no_end_whatever_its_count_says(
