@@ -110,11 +110,11 @@ class Parts:
             task = HostTask.model_validate(payload)
         except ValidationError as error:
             reason = f"its task cannot be read: {first_of(error)}"
-            return at_hand(self._refuse(payload, reason, StopReason.ERROR, arrived))
+            return self._refuse(payload, reason, StopReason.ERROR, arrived)
         host = self.settings.host
         if task.host not in ("", host):
             reason = f"was sent to {host} by mistake"
-            return self._answered(failed_report(task, StopReason.ERROR, reason), arrived)
+            return self._close_waiting(failed_report(task, StopReason.ERROR, reason), arrived)
         lease = patiently(
             lambda: self.shelf.ledger.leases.take(
                 task.job, task.part, self.instance, host, self.settings.presence_ttl_seconds
@@ -124,11 +124,6 @@ class Parts:
         if isinstance(lease, Refusal):
             return at_hand(task.part) if lease in COUNTED else dropped()
         return Part(self, task, lease).begin(arrived)
-
-    def _answered(self, report: HostReport, since: float) -> Begun[str]:
-        """Close a part that is not begun."""
-        self._close(report, None, since)
-        return at_hand(report.part)
 
     def _too_new(self, payload: Mapping[str, Any], needed: int, arrived: float) -> Begun[str]:
         """Refuse a part that a newer version made, as this one would do it wrong. One that any
@@ -141,7 +136,7 @@ class Parts:
             "upgrade hostswarm there"
         )
         if payload.get("host"):
-            return at_hand(self._refuse(payload, reason, StopReason.REFUSED, arrived))
+            return self._refuse(payload, reason, StopReason.REFUSED, arrived)
         logger("worker").warning("part %s of job %s was refused: %s %s", name, job, host, reason)
         member = task_id(job, name)
         record = patiently(lambda: ledger.part_records([member]).get(member), arrived)
@@ -150,7 +145,7 @@ class Parts:
             patiently(lambda: ledger.refuse(job, name, refused), arrived)
         return dropped()
 
-    def _refuse(self, payload: object, reason: str, stop: StopReason, arrived: float) -> str:
+    def _refuse(self, payload: object, reason: str, stop: StopReason, arrived: float) -> Begun[str]:
         """Close a part that cannot be begun, as far as its task says which part it is."""
         logger("worker").error("a part was refused: %s", reason)
         known = isinstance(payload, Mapping)
@@ -170,11 +165,22 @@ class Parts:
                 stop=stop,
                 reason=reason,
             )
-            self._close(report, None, arrived)
-        return part
+            return self._close_waiting(report, arrived)
+        return at_hand(part)
 
-    def _close(self, report: HostReport, attempt: int | None, since: float) -> Closing:
-        return patiently(lambda: self.shelf.ledger.close_part(report, attempt), since)
+    def _close_waiting(self, report: HostReport, since: float) -> Begun[str]:
+        """Close a part that is not begun here, if the ledger says that it waits for this host: a
+        copy that went astray, or that cannot be read, must not end what its own host does."""
+        ledger, member = self.shelf.ledger, task_id(report.job, report.part)
+        record = patiently(lambda: ledger.part_records([member]).get(member), since)
+        if record is None or record.state == "closed":
+            return at_hand(report.part)  # as in `COUNTED`
+        if record.state == "sent" and (not record.bound or record.host == self.settings.host):
+            closing = patiently(lambda: ledger.close_part(report, None, record), since)
+            if closing is not Closing.TAKEN:
+                return at_hand(report.part)
+        logger("worker").warning("a copy of %s was dropped: %s", member, report.reason)
+        return dropped()
 
 
 def format_of(payload: object) -> int:

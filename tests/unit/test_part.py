@@ -17,6 +17,7 @@ from swarm_tasks.models.policy import Policy
 from swarm_tasks.models.report import HostReport, StopReason
 from swarm_tasks.store.leases import Held, Lease
 from swarm_tasks.store.ledger import Closing
+from swarm_tasks.store.records import PartRecord, part_of
 from workers.assignment import Assignment
 from workers.investigate import Investigated, failed_report
 from workers.parts import Parts
@@ -45,7 +46,13 @@ class AwayOnce:
     def take(self, job: str, part: str, owner: str, host: str, lease_seconds: float) -> Lease:
         return Lease(attempt=1, now=0.0, deadline_at=60.0)
 
-    def close_part(self, report: HostReport, attempt: int | None) -> Closing:
+    def part_records(self, members: list[str]) -> dict[str, PartRecord]:
+        waits = part_of(TASK.part, {"host": "alpha", "specialist": "napper", "state": "sent"})
+        return dict.fromkeys(members, waits)
+
+    def close_part(
+        self, report: HostReport, attempt: int | None, seen: PartRecord | None = None
+    ) -> Closing:
         if self._away:
             self._away = False
             raise redis.ConnectionError("away")
