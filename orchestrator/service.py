@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import redis
 from celery import Celery
@@ -15,8 +13,9 @@ from orchestrator.belief import belief_in
 from orchestrator.calling import call_tool
 from orchestrator.checks import CHECK_SECONDS, QUICK_SECONDS, Checks
 from orchestrator.finish import finish
+from orchestrator.following import Lookout, follow, watcher_of_asker
 from orchestrator.keeper import Keeper
-from orchestrator.patience import AWAY_SECONDS, Patience, forgotten
+from orchestrator.patience import AWAY_SECONDS
 from orchestrator.plan import host_tasks, parts_anywhere, select_hosts, select_specialists
 from orchestrator.planner import make_plan
 from orchestrator.pressure import Pressure
@@ -25,10 +24,10 @@ from orchestrator.scope import Scope
 from swarm_tasks import sending
 from swarm_tasks.app import close_app, instance_of, make_app
 from swarm_tasks.config import Settings
-from swarm_tasks.errors import JobError, UnknownName, UsageError
+from swarm_tasks.errors import JobError, UsageError
 from swarm_tasks.log import logger
 from swarm_tasks.models.base import now_utc
-from swarm_tasks.models.event import Event, EventKind
+from swarm_tasks.models.event import Event
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.host import HostView
 from swarm_tasks.models.job import (
@@ -44,16 +43,11 @@ from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
 from swarm_tasks.store.acks import Acks
 from swarm_tasks.store.asked import own_slot, taken_up
 from swarm_tasks.store.client import connect
-from swarm_tasks.store.events import read_events
 from swarm_tasks.store.leases import task_id
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence, control_member
 from swarm_tasks.store.records import JobRecord, JobSummary
 from swarm_tasks.store.trust import TrustRecord
-from swarm_tasks.watch.watcher import Watcher
-
-PATIENCE_SECONDS = 1.0
-"""How long to wait for an event before looking whether control is still there."""
 
 
 class Fleet:
@@ -223,56 +217,14 @@ class Fleet:
             JobError: The store came back without it.
             redis.RedisError: The store stayed away.
         """
-        patience, ended = Patience(job, self.patience_seconds), self._looking(job)
-        last, known = "0", False
-        while True:
-            try:
-                if not known:
-                    self.ledger.record(job)
-                    known = True
-                for identifier, event in read_events(self.client, job, last, PATIENCE_SECONDS):
-                    last = identifier
-                    yield event
-                    if event.kind is EventKind.JOB_CLOSED:
-                        return
-                if ended():
-                    return
-            except redis.RedisError as error:
-                patience.bear(error)
-            except UnknownName:
-                if known:
-                    raise forgotten(job) from None
-                raise
-            else:
-                patience.ease()
-
-    def _looking(self, job: str) -> Callable[[], bool]:
-        """A look now and then at whether a job has ended, and at what nobody else looks after."""
-        keeper, watcher = self._keeper(), self._watcher()
-        looked = time.monotonic()
-
-        def ended() -> bool:
-            nonlocal looked
-            if time.monotonic() - looked < PATIENCE_SECONDS:
-                return False
-            looked = time.monotonic()
-            if self.ledger.record(job).state == "closed":
-                return True
-            watcher.tick()
-            if not self.presence.controls():
-                keeper.look_after(job)
-            return False
-
-        return ended
+        watcher = watcher_of_asker(self.app, self.ledger, self.presence)
+        lookout = Lookout(job, self.ledger, self.presence, watcher, self._keeper())
+        yield from follow(self.ledger, lookout, job, self.patience_seconds)
 
     def _keeper(self) -> Keeper:
         """What does here what control would do."""
         percent = self.settings.distrust_percent
         return Keeper(self.app, self.ledger, self.presence, distrust_percent=percent)
-
-    def _watcher(self) -> Watcher:
-        """What looks after the fleet's parts here, while no worker and no control does."""
-        return Watcher(self.app, self.ledger, self.presence, f"asker {secrets.token_hex(6)}")
 
     def wait(self, job: str) -> Report:
         """The report of a job, as soon as there is one.
@@ -315,7 +267,7 @@ class Fleet:
         hosts = self.ledger.record(job).job.hosts
         alive = tuple(view.host for view in self.hosts() if view.alive)
         dispatch.stop_agents(self.app, job, hosts or alive)
-        watcher = self._watcher()
+        watcher = watcher_of_asker(self.app, self.ledger, self.presence)
         if watcher.tick():
             watcher.let_go()
             self._keeper().look_after(job)
