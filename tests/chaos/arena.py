@@ -15,7 +15,10 @@ from typing import Any
 import psutil
 
 from tests.support.cable import Cable
+from tests.support.disks import small_disk
 from tests.support.fleets import TestFleet, specialist
+from tests.support.model_script import Script, answers, call, calls, role, says
+from tests.support.model_server import ModelServer
 
 RESTART_SECONDS = 0.5
 """How long a service manager waits; systemd's `RestartSec=` is 100 ms unless it is set."""
@@ -30,6 +33,20 @@ NAPS: dict[str, tuple[str, float]] = {
     "child": ("child_nap", 0.9),
 }
 """What parts do: a tool and its seconds."""
+
+THINKERS = tuple(name for name, (tool, _) in NAPS.items() if tool == "nap")
+"""Those that have the tool that the model calls."""
+
+SCRIPT = Script(
+    roles=(
+        role("synthesis", "You sum up", says("All of them have napped.")),
+        role("agents", None, calls(call("nap", seconds=0.3)), answers({"answer": "I napped."})),
+    )
+)
+"""What the model says: it has an agent nap once, and is content."""
+
+DISK_MEGABYTES = 256
+"""Room for the store's file and for its successor, into which it is written anew now and then."""
 
 FAKETIME = next(
     (
@@ -66,6 +83,9 @@ class Arena:
         controls: Its controls.
         cables: The line of each worker to the store.
         clocks: The file that says how far the clock of a process is off, for those that have one.
+        model: Who thinks for jobs that ask for it.
+        disk: The disk of the store, where it has one of its own.
+        silent: Workers that were made to fall, to freeze or to lose touch.
     """
 
     fleet: TestFleet
@@ -73,7 +93,11 @@ class Arena:
     controls: tuple[str, ...]
     cables: dict[str, Cable]
     clocks: dict[str, Path]
+    model: ModelServer
+    disk: Path | None = None
+    silent: set[str] = field(default_factory=set[str])
     store_lock: threading.Lock = field(default_factory=threading.Lock)
+    model_lock: threading.Lock = field(default_factory=threading.Lock)
     _posts: dict[str, Post] = field(default_factory=dict[str, Post])
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -137,11 +161,21 @@ class Arena:
 
 @contextmanager
 def arena(
-    directory: Path, workers: int, seed: int, agents: int = 4, **options: Any
+    directory: Path,
+    workers: int,
+    seed: int,
+    agents: int = 4,
+    *,
+    own_disk: bool = False,
+    **options: Any,
 ) -> Generator[Arena]:
-    """A fleet of two controls and so many workers, with its service manager."""
+    """A fleet of two controls and so many workers, with its service manager and its model.
+
+    Args:
+        own_disk: Its store has a disk of its own, where one can be mounted.
+    """
     hosts = tuple(f"h{number}" for number in range(1, workers + 1))
-    settings: dict[str, Any] = {
+    common: dict[str, Any] = {
         "tool_modules": ["tests.support.fake_tools"],
         "specialists": {
             name: specialist(name, tool, seconds=seconds) for name, (tool, seconds) in NAPS.items()
@@ -151,7 +185,10 @@ def arena(
     }
     chance = random.Random(seed)
     with ExitStack() as stack:
-        fleet = stack.enter_context(TestFleet(directory, **settings))
+        model = stack.enter_context(ModelServer(SCRIPT, record=False))
+        store = small_disk(directory / "store", DISK_MEGABYTES)
+        disk = stack.enter_context(store) if own_disk else None
+        fleet = stack.enter_context(TestFleet(directory, router_url=[model.url], **common))
         target = Path(fleet.url.removeprefix("unix://"))
         cables = {
             host: stack.enter_context(Cable(directory / f"{host}.sock", target)) for host in hosts
@@ -162,7 +199,7 @@ def arena(
             for name in (controls[0], chance.choice(hosts)):
                 clocks[name] = directory / f"{name}.clock"
                 clocks[name].write_text("+0", encoding="ascii")
-        found = Arena(fleet, hosts, controls, cables, clocks)
+        found = Arena(fleet, hosts, controls, cables, clocks, model, disk)
         found.start(*hosts)
         manager = threading.Thread(target=found.supervise, name="manager", daemon=True)
         manager.start()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from orchestrator.service import Fleet
 from swarm_tasks.models.event import EventKind
-from swarm_tasks.models.report import StopReason
+from swarm_tasks.models.report import HostStatus, StopReason
 from swarm_tasks.store import keys
 from swarm_tasks.store.events import read_events
 from swarm_tasks.store.ledger import Ledger
@@ -48,6 +48,9 @@ class Books:
         put_back: How often parts were put back.
         sent_again: How often parts were sent again.
         unanswered: The others, by why.
+        unexplained: Those of them that had to be answered: all that any host may do, and those of
+            hosts that were never made silent.
+        degraded: Parts that the rules answered in place of a model.
     """
 
     parts: int
@@ -59,20 +62,27 @@ class Books:
     put_back: int
     sent_again: int
     unanswered: Counter[StopReason]
+    unexplained: tuple[str, ...]
+    degraded: int
 
     @property
     def add_up(self) -> bool:
-        """Whether nothing was lost, counted twice or late."""
-        return not (self.lost or self.twice or self.late)
+        """Whether nothing was lost, counted twice, late, or not answered without a reason."""
+        return not (self.lost or self.twice or self.late or self.unexplained)
 
 
-def audit_of(fleet: Fleet, jobs: Sequence[Ended]) -> Books:
-    """Go through the books of these jobs."""
+def audit_of(fleet: Fleet, jobs: Sequence[Ended], silent: Collection[str] = ()) -> Books:
+    """Go through the books of these jobs.
+
+    Args:
+        silent: Hosts that were made silent, so that what is bound to them may be dark.
+    """
     ledger = fleet.ledger
     lost: list[str] = []
     twice: list[str] = []
     unanswered: Counter[StopReason] = Counter()
-    answered = redone = put_back = sent_again = 0
+    unexplained: list[str] = []
+    answered = redone = put_back = sent_again = degraded = 0
     for job in jobs:
         record, reports = ledger.record(job.id), ledger.reports(job.id)
         report = fleet.report(job.id)
@@ -82,8 +92,16 @@ def audit_of(fleet: Fleet, jobs: Sequence[Ended]) -> Books:
         if set(counts) != {job.parts}:
             lost.append(f"{job.id}: {job.parts} asked; {counts}")
         twice += _twice(fleet, job.id)
-        answered += sum(1 for one in reports if one.status.value == "answered")
-        unanswered += Counter(one.stop for one in reports if one.status.value != "answered")
+        others = [one for one in reports if one.status is not HostStatus.ANSWERED]
+        answered += len(reports) - len(others)
+        degraded += sum(1 for one in reports if one.degraded)
+        unanswered += Counter(one.stop for one in others)
+        bound = {part.part for part in parts if part.bound}
+        unexplained += [
+            f"{job.id} {one.part} on {one.host}: {one.stop.value}, {one.reason}"
+            for one in others
+            if not (one.part in bound and one.stop is StopReason.DARK and one.host in silent)
+        ]
         redone += sum(1 for part in parts if part.attempt > 1)
         put_back += sum(part.returns for part in parts)
         sent_again += sum(part.sends for part in parts)
@@ -101,6 +119,8 @@ def audit_of(fleet: Fleet, jobs: Sequence[Ended]) -> Books:
         put_back=put_back,
         sent_again=sent_again,
         unanswered=unanswered,
+        unexplained=tuple(unexplained),
+        degraded=degraded,
     )
 
 

@@ -15,6 +15,10 @@ import psutil
 
 from tests.chaos.arena import Arena
 from tests.support.cable import Line
+from tests.support.disks import filled
+
+FULL_SECONDS = 5.0
+"""A disk is full no longer than this: until then the whole fleet stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,9 @@ class Spell:
 
 def kill_worker(arena: Arena, chance: random.Random, spell: Spell) -> None:
     """SIGKILL of a worker, wherever in a part it is."""
-    arena.fleet.kill(chance.choice(arena.hosts))
+    host = chance.choice(arena.hosts)
+    arena.silent.add(host)
+    arena.fleet.kill(host)
 
 
 def kill_control(arena: Arena, chance: random.Random, spell: Spell) -> None:
@@ -63,6 +69,7 @@ def kill_tool(arena: Arena, chance: random.Random, spell: Spell) -> None:
 def freeze_worker(arena: Arena, chance: random.Random, spell: Spell) -> None:
     """SIGSTOP of a worker, and SIGCONT later: it comes back with old leases."""
     host = chance.choice(arena.hosts)
+    arena.silent.add(host)
     arena.fleet.freeze(host)
     time.sleep(spell.pick(chance))
     arena.fleet.thaw(host)
@@ -80,13 +87,31 @@ def cut_line(arena: Arena, chance: random.Random, spell: Spell) -> None:
 
 def jump_clock(arena: Arena, chance: random.Random, spell: Spell) -> None:
     """The clock of a process goes an hour ahead, back, or right again."""
-    if arena.clocks:
-        path = arena.clocks[chance.choice(sorted(arena.clocks))]
-        path.write_text(chance.choice(("+3600", "-3600", "+0")), encoding="ascii")
+    path = arena.clocks[chance.choice(sorted(arena.clocks))]
+    path.write_text(chance.choice(("+3600", "-3600", "+0")), encoding="ascii")
+
+
+def fill_disk(arena: Arena, chance: random.Random, spell: Spell) -> None:
+    """Nothing more fits on the store's disk, for a while: it takes no writes then."""
+    assert arena.disk is not None
+    with arena.store_lock, filled(arena.disk):
+        time.sleep(min(spell.pick(chance), FULL_SECONDS))
+
+
+def kill_model(arena: Arena, chance: random.Random, spell: Spell) -> None:
+    """SIGKILL of the model's server, which is started again after a while."""
+    with arena.model_lock:
+        arena.model.kill()
+        try:
+            time.sleep(spell.pick(chance))
+        finally:
+            arena.model.restart()
 
 
 def _part(arena: Arena, chance: random.Random, spell: Spell, line: Line) -> None:
-    cable = arena.cables[chance.choice(arena.hosts)]
+    host = chance.choice(arena.hosts)
+    arena.silent.add(host)
+    cable = arena.cables[host]
     cable.set(line)
     time.sleep(spell.pick(chance))
     cable.set(Line.WHOLE)
@@ -102,9 +127,20 @@ FAULTS: dict[str, tuple[Fault, int]] = {
     "worker frozen": (freeze_worker, 3),
     "line held": (hold_line, 2),
     "line cut": (cut_line, 2),
+    "model killed": (kill_model, 2),
     "clock set": (jump_clock, 1),
+    "disk filled": (fill_disk, 1),
 }
 """Each with its weight."""
+
+
+def possible(arena: Arena) -> dict[str, int]:
+    """The faults that can be made here, each with its weight."""
+    missing = {
+        "clock set": not arena.clocks,
+        "disk filled": arena.disk is None,
+    }
+    return {name: weight for name, (_, weight) in FAULTS.items() if not missing.get(name, False)}
 
 
 class Trouble:
@@ -142,10 +178,9 @@ class Trouble:
             thread.join(60)
 
     def _turn(self) -> None:
-        names = list(FAULTS)
-        weights = [weight for _, weight in FAULTS.values()]
+        weights = possible(self._arena)
         while not self._stop.wait(self._chance.expovariate(1 / self._every)):
-            (name,) = self._chance.choices(names, weights)
+            (name,) = self._chance.choices(list(weights), list(weights.values()))
             own = random.Random(self._chance.random())
             thread = threading.Thread(target=self._make, args=(name, own), daemon=True)
             thread.start()

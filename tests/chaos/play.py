@@ -12,7 +12,7 @@ import redis
 
 from swarm_tasks.errors import HostswarmError
 from swarm_tasks.models.job import AuditRequest
-from tests.chaos.arena import NAPS, Arena
+from tests.chaos.arena import NAPS, THINKERS, Arena
 from tests.chaos.books import Books, Ended, audit_of, left_over
 from tests.chaos.faults import Spell, Trouble
 from tests.support.waiting import wait_until
@@ -74,22 +74,26 @@ def play(arena: Arena, asked: Round) -> Outcome:
     fleet = arena.fleet.fleet
     wait_until("the fleet is whole again", lambda: _whole(arena), 60)
     wait_until("nothing is left", lambda: not left_over(fleet.ledger), SETTLE_SECONDS)
-    return Outcome(seconds, audit_of(fleet, ended), faults, tuple(left_over(fleet.ledger)))
+    return Outcome(
+        seconds, audit_of(fleet, ended, arena.silent), faults, tuple(left_over(fleet.ledger))
+    )
 
 
 def requests_of(arena: Arena, asked: Round) -> list[AuditRequest]:
-    """Jobs for any host, and between them audits of every host."""
+    """Jobs for any host, some of them with a model, and between them audits of every host."""
     chance = random.Random(asked.seed)
     most = asked.parts // asked.jobs
     names = tuple(NAPS)
     requests: list[AuditRequest] = []
     for number in range(asked.jobs):
-        common = {"deadline_seconds": asked.deadline_seconds}
+        brain = "auto" if number % 4 == 1 else "rules"
+        common = {"deadline_seconds": asked.deadline_seconds, "brain": brain}
         if number % 4 == 3:
             some = tuple(chance.sample(names, min(len(names), max(most // len(arena.hosts), 1))))
             requests.append(AuditRequest.model_validate({"specialists": some, **common}))
         else:
-            questions = [{"specialist": chance.choice(names)} for _ in range(most)]
+            known = THINKERS if brain == "auto" else names
+            questions = [{"specialist": chance.choice(known)} for _ in range(most)]
             requests.append(AuditRequest.model_validate({"anywhere": questions, **common}))
     return requests
 

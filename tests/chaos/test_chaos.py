@@ -44,10 +44,14 @@ def whole(ring: Arena) -> None:
     wait_until("both controls are there", lambda: len(presence.controls()) >= 2)
 
 
-def anywhere(count: int, nap: str = "nap") -> AuditRequest:
+def anywhere(count: int, nap: str = "nap", brain: str = "rules") -> AuditRequest:
     """So many parts that any host may do."""
     return AuditRequest.model_validate(
-        {"anywhere": [{"specialist": nap}] * count, "deadline_seconds": DEADLINE_SECONDS}
+        {
+            "anywhere": [{"specialist": nap}] * count,
+            "deadline_seconds": DEADLINE_SECONDS,
+            "brain": brain,
+        }
     )
 
 
@@ -146,6 +150,20 @@ def test_a_program_that_is_killed_costs_its_tool_and_not_the_part(ring: Arena) -
     ends(ring, job)
     statuses = Counter(item.status.value for item in fleet.report(job).evidence)
     assert statuses["ok"] == 11
+
+
+def test_a_dead_model_costs_its_words_and_no_part(ring: Arena) -> None:
+    fleet = ring.fleet.fleet
+    job = fleet.audit(anywhere(36, "blink", brain="auto")).id
+    wait_until("some of it was thought", lambda: fleet.ledger.heads((job,))[job].closed)
+    ring.model.kill()
+    try:
+        ends(ring, job)
+    finally:
+        ring.model.restart()
+    report = fleet.report(job)
+    assert report.degraded
+    assert report.usage.llm_calls > 0
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")

@@ -87,6 +87,8 @@ def test_children_in_its_session_end_with_it_although_they_show_no_mark(start: S
         f"{HOST} one {{gone}}",
         "",
     ],
+    # The marks differ from process to process, and names of tests must not.
+    ids=range(9),
 )
 def test_what_is_another_s_lives(start: Start, mark: str | None) -> None:
     alive = mark_of(HOST)[1].partition(" ")[2]
