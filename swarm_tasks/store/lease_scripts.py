@@ -82,7 +82,7 @@ PUT_BACK = (
     + """
 -- KEYS: part, waiting, leases, events.
 -- ARGV: member, attempt ('' takes any whose lease is over), seconds until it is looked after, the
--- longest lease, event, stream length.
+-- longest lease, event, stream length, 1 where its runner was lost.
 -- Answer: 1, or 0 where it does not run, or not under that attempt, or its lease is not over.
 local part = redis.pcall('HMGET', KEYS[1], 'state', 'attempt', 'lease_until')
 if part.err or part[1] ~= 'running' then
@@ -99,9 +99,8 @@ if ARGV[2] ~= '' then
   redis.call('HSET', KEYS[1], 'owner', '')
 elseif not over(part[3], ARGV[4]) then
   return 0
-else
-  redis.call('HINCRBY', KEYS[1], 'falls', 1)
 end
+redis.call('HINCRBY', KEYS[1], 'falls', ARGV[7])
 redis.call('HSET', KEYS[1], 'state', 'sent', 'lease_until', '0')
 redis.call('HINCRBY', KEYS[1], 'returns', 1)
 redis.call('ZREM', KEYS[3], ARGV[1])
@@ -140,7 +139,7 @@ RECOUNT = """
 -- KEYS: job, part ...  Sets the job's count to the parts that are closed; answers with it.
 local closed = 0
 for at = 2, #KEYS do
-  if redis.call('HGET', KEYS[at], 'state') == 'closed' then closed = closed + 1 end
+  if redis.pcall('HGET', KEYS[at], 'state') == 'closed' then closed = closed + 1 end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'closed', closed) end
 return closed

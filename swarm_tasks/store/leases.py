@@ -16,8 +16,11 @@ from swarm_tasks.store.events import STREAM_LENGTH
 LONGEST_LEASE_SECONDS = 600.0
 """No lease is longer: three signs of life, of which two are at most a minute apart."""
 
-MOST_ATTEMPTS = 10
-"""A part that has been begun this often without an end takes its workers down, most likely."""
+MOST_FALLS = 10
+"""A part whose worker was lost this often takes its workers down, most likely."""
+
+MOST_ATTEMPTS = 100
+"""However often workers are stopped in order in the middle of a part, it is not begun for ever."""
 
 LOOK_SECONDS = 3.0
 """How long a part that was sent may wait before somebody looks whether its message still is."""
@@ -153,7 +156,16 @@ class Leases:
             answers |= {one: bool(flag) for one, flag in zip(some, renewed, strict=True)}
         return answers
 
-    def put_back(self, job: str, part: str, attempt: int | None, why: str, host: str = "") -> bool:
+    def put_back(
+        self,
+        job: str,
+        part: str,
+        attempt: int | None,
+        why: str,
+        host: str = "",
+        *,
+        fell: bool = False,
+    ) -> bool:
         """Make a part that runs one that waits; False where it does not run, or is held rightly.
 
         Its saved steps stay, and its owner may close it until another has begun it. It is the
@@ -162,6 +174,7 @@ class Leases:
         Args:
             attempt: The runner's own, who gives it back; None takes what nobody has renewed.
             why: For people who follow the job.
+            fell: Whether the runner was lost, and did not give it back.
         """
         event = Event(kind=EventKind.PART_PUT_BACK, at=now_utc(), part=part, host=host, status=why)
         return bool(
@@ -179,6 +192,7 @@ class Leases:
                     LONGEST_LEASE_SECONDS,
                     event.model_dump_json(exclude_defaults=True),
                     STREAM_LENGTH,
+                    int(fell or attempt is None),
                 ],
             )
         )

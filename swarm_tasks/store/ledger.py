@@ -6,11 +6,10 @@ is closed and a report stands. Queues carry work; only the ledger says what is d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, cast
+from typing import Any
 
 import redis
 from pydantic import ValidationError
@@ -26,15 +25,13 @@ from swarm_tasks.store import keys, lease_scripts, scripts
 from swarm_tasks.store.asked import job_in
 from swarm_tasks.store.bill import Bill, Spent
 from swarm_tasks.store.commands import Commands, Pipeline
+from swarm_tasks.store.entries import Entries
 from swarm_tasks.store.events import STREAM_LENGTH, add_event
-from swarm_tasks.store.leases import LOOK_SECONDS, Leases, named, task_id
+from swarm_tasks.store.leases import LOOK_SECONDS, task_id
 from swarm_tasks.store.records import (
-    PART_FIELDS,
-    JobHead,
     JobRecord,
     JobSummary,
     PartRecord,
-    part_of,
     summary_of,
 )
 from swarm_tasks.store.steps import Steps
@@ -68,7 +65,7 @@ LIFE_AFTER_DEADLINE_SECONDS = 3600
 """A job is kept at least this long past its deadline, however short results are kept."""
 
 
-class Ledger:
+class Ledger(Entries):
     """Jobs, parts and reports in the store.
 
     Args:
@@ -77,21 +74,13 @@ class Ledger:
     """
 
     def __init__(self, client: Commands, ttl_seconds: int) -> None:
-        self.client = client
+        super().__init__(client)
         self._ttl = ttl_seconds
         self._close_part = client.register_script(lease_scripts.CLOSE_PART)
-        self._recount = client.register_script(lease_scripts.RECOUNT)
-        self._shift = client.register_script(lease_scripts.SHIFT)
         self._begin_end = client.register_script(lease_scripts.BEGIN_END)
-        self.leases = Leases(client)
         self._bill = Bill(client)
         self.steps = Steps(client)
         self._close_job = client.register_script(scripts.CLOSE_JOB)
-
-    def now(self) -> float:
-        """Unix time on the store's clock, which every host shares."""
-        seconds, microseconds = self.client.time()
-        return seconds + microseconds / 1e6
 
     def open(
         self,
@@ -170,6 +159,7 @@ class Ledger:
                 "host": task.host,
                 "holder": "",
                 "lease_until": "0",
+                "lane": task.lane,
                 "specialist": task.specialist.name,
             },
         )
@@ -186,6 +176,24 @@ class Ledger:
             seen: The part as whoever closes it in its runner's stead has seen it: it is left alone
                 if it was begun, or put back, since then.
         """
+        return Closing(self._close(report, attempt, seen, self.client))
+
+    def close_parts(
+        self, closings: Sequence[tuple[HostReport, PartRecord | None]]
+    ) -> list[Closing]:
+        """Close several parts in their runners' stead, in one round trip.
+
+        Args:
+            closings: The report and the part as it was seen, of each.
+        """
+        pipe = self.client.pipeline(transaction=False)
+        for report, seen in closings:
+            self._close(report, None, seen, pipe)
+        return [Closing(answer) for answer in pipe.execute()]
+
+    def _close(
+        self, report: HostReport, attempt: int | None, seen: PartRecord | None, client: Commands
+    ) -> Any:
         event = Event(
             kind=EventKind.PART_CLOSED,
             at=now_utc(),
@@ -196,7 +204,7 @@ class Ledger:
             seconds=report.seconds,
             findings=len(report.findings),
         )
-        answer: int = self._close_part(
+        return self._close_part(
             keys=[
                 keys.PART.at(job=report.job, part=report.part),
                 keys.JOB.at(job=report.job),
@@ -215,8 +223,8 @@ class Ledger:
                 "" if seen is None else seen.state,
                 "" if seen is None else seen.attempt,
             ],
+            client=client,
         )
-        return Closing(answer)
 
     def close_job(self, report: Report, counted: Increments | None = None) -> bool:
         """Close a job with its report; False if it already was.
@@ -260,11 +268,6 @@ class Ledger:
                 "job %s: what became of its claims is not on record: %s", report.job.id, why
             )
         return answer > 0
-
-    def shift_deadlines(self, seconds: float) -> None:
-        """Move the deadlines of all open jobs along with the store's clock, which was set."""
-        for job in self.open_jobs():
-            self._shift(keys=[keys.JOB.at(job=job)], args=[repr(seconds)])
 
     def begin_end(self, job: str, control: str) -> bool:
         """Begin to make a job's report; False where it is closed, or a control that lives does so.
@@ -323,6 +326,7 @@ class Ledger:
 
         Raises:
             UnknownName: There is no such job, or it is older than results are kept.
+            JobError: Its entry cannot be read.
         """
         fields = ("job", "state", "total", "closed", "deadline_at", "cancelled_at", "status")
         values = self.client.hmget(keys.JOB.at(job=job), fields)
@@ -330,88 +334,14 @@ class Ledger:
         if "job" not in found:
             raise UnknownName(f"there is no job {job!r}", "see `hostswarm jobs`")
         text = found.pop("job")
-        return JobRecord.model_validate({**found, "job": Job.model_validate_json(text)})
-
-    def parts(self, job: str) -> tuple[PartRecord, ...]:
-        """Every part of a job, in the order of the plan; those that cannot be read say so."""
-        return tuple(
-            part_of(name, row)
-            for name, row in self._part_rows(job, self.part_names(job), PART_FIELDS)
-        )
-
-    def part_records(self, members: Sequence[str]) -> dict[str, PartRecord]:
-        """Parts of any jobs by their tasks' ids; those that are gone are left out."""
-        pipe = self.client.pipeline(transaction=False)
-        for member in members:
-            job, part = named(member)
-            pipe.hmget(keys.PART.at(job=job, part=part), PART_FIELDS)
-        return {
-            member: part_of(named(member)[1], dict(zip(PART_FIELDS, row, strict=True)))
-            for member, row in zip(members, pipe.execute(), strict=True)
-            if any(value is not None for value in row)
-        }
-
-    def heads(self, jobs: Sequence[str]) -> dict[str, JobHead]:
-        """How these jobs stand; one that is gone, or cannot be read, is left out."""
-        fields = ("state", "total", "closed", "deadline_at", "cancelled_at")
-        pipe = self.client.pipeline(transaction=False)
-        for job in jobs:
-            pipe.hmget(keys.JOB.at(job=job), fields)
-        found: dict[str, JobHead] = {}
-        for job, row in zip(jobs, pipe.execute(), strict=True):
-            known = {name: value for name, value in zip(fields, row, strict=True) if value}
-            try:
-                found[job] = JobHead.model_validate({"id": job, **known})
-            except ValidationError as error:
-                if known:
-                    logger("ledger").warning("job %s cannot be read: %s", job, error)
-        return found
-
-    def refuse(self, job: str, part: str, hosts: Sequence[str]) -> None:
-        """Note which hosts run a version that cannot do a part, and have it looked after."""
-        self.client.hset(keys.PART.at(job=job, part=part), "refused", "\n".join(hosts))
-        self.leases.look_again({task_id(job, part): self.now()})
-
-    def mend(self, job: str, part: PartRecord) -> None:
-        """Write what can be said of a part whose entry is broken, so that it can be closed."""
-        key = keys.PART.at(job=job, part=part.part)
-        whole = {"state": part.state, "attempt": part.attempt, "owner": part.owner}
-        where = {"host": part.host if part.bound else "", "specialist": part.specialist}
-        self.client.hset(key, mapping=whole | where)
-        self.client.expire(key, max(self.client.ttl(keys.JOB.at(job=job)), 1))
-
-    def payload(self, job: str, part: str) -> dict[str, Any] | None:
-        """What was to be done in a part, as it travels; None where it cannot be read.
-
-        It may have been made by a newer version, which this one could not make a `HostTask` of.
-        """
-        text = self.client.hget(keys.PART.at(job=job, part=part), "task")
         try:
-            found: object = json.loads(text or "")
-        except ValueError as error:
-            logger("ledger").warning("the task of %s cannot be read: %s", part, error)
-            return None
-        return cast("dict[str, Any]", found) if isinstance(found, dict) else None
-
-    def sent_again(self, job: str, part: str) -> None:
-        """Count one more message of a part."""
-        self.client.hincrby(keys.PART.at(job=job, part=part), "sends", 1)
-
-    def recount(self, job: str) -> int:
-        """Set a job's count of closed parts to what its parts say: it was tampered with."""
-        parts = [keys.PART.at(job=job, part=name) for name in self.part_names(job)]
-        return self._recount(keys=[keys.JOB.at(job=job), *parts], args=[])
-
-    def _part_rows(
-        self, job: str, names: Sequence[str], fields: Sequence[str]
-    ) -> list[tuple[str, dict[str, str | None]]]:
-        pipe = self.client.pipeline(transaction=False)
-        for name in names:
-            pipe.hmget(keys.PART.at(job=job, part=name), fields)
-        return [
-            (name, dict(zip(fields, row, strict=True)))
-            for name, row in zip(names, pipe.execute(), strict=True)
-        ]
+            return JobRecord.model_validate({**found, "job": Job.model_validate_json(text)})
+        except ValidationError as error:
+            raise JobError(
+                f"the entry of job {job} in the store cannot be read: {error.error_count()} of its "
+                "fields are wrong",
+                "ask again; another version wrote it, or somebody wrote into the store",
+            ) from error
 
     def reports(self, job: str) -> tuple[HostReport, ...]:
         """What the closed parts of a job answered, in the order of the plan.
@@ -423,8 +353,11 @@ class Ledger:
 
     def report_texts(self, job: str) -> dict[str, str]:
         """What the closed parts of a job answered, by part, as it came: perhaps unreadable."""
-        rows = self._part_rows(job, self.part_names(job), ("report",))
-        return {name: text for name, row in rows if (text := row["report"])}
+        names = self.part_names(job)
+        rows = self.rows([keys.PART.at(job=job, part=name) for name in names], ("report",))
+        return {
+            name: text for name, row in zip(names, rows, strict=True) if (text := row["report"])
+        }
 
     def report(self, job: str) -> Report | None:
         """The report of a job; None while there is none.
@@ -454,14 +387,6 @@ class Ledger:
         """The images that belong to a job's question."""
         return tuple(self.client.lrange(keys.IMAGES.at(job=job), 0, -1))
 
-    def open_jobs(self) -> tuple[str, ...]:
-        """Every job that is not closed."""
-        return tuple(sorted(self.client.smembers(keys.OPEN.at())))
-
-    def drop_open(self, job: str) -> None:
-        """Take a job that is past its life out of the open ones."""
-        self.client.srem(keys.OPEN.at(), job)
-
     def jobs(self, limit: int = 50) -> tuple[JobSummary, ...]:
         """The newest jobs first."""
         names: list[str] = self.client.zrange(keys.JOBS.at(), 0, limit - 1, desc=True)
@@ -473,11 +398,6 @@ class Ledger:
                 continue  # its life ended between the two reads
             found.append(summary_of(record))
         return tuple(found)
-
-    def part_names(self, job: str) -> list[str]:
-        """Every part of a job, in the order of the plan; none for a job that is forgotten."""
-        text = self.client.hget(keys.JOB.at(job=job), "parts")
-        return text.split("\n") if text else []
 
 
 def moment(unix_seconds: float) -> datetime:

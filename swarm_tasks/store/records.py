@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from swarm_tasks.models.base import HOST_PATTERN, Frozen, Moment
+from swarm_tasks.models.base import HOST_PATTERN, NAME_PATTERN, Frozen, HostOrAny, Moment, Name
 from swarm_tasks.models.job import Job
 from swarm_tasks.models.report import JobStatus
 
@@ -52,14 +52,15 @@ class PartRecord(Frozen):
         sends: How often a message of it was sent beyond the first.
         returns: How often it was put back.
         falls: How often of these because its worker was not heard of any more.
+        lane: Which line of its queue it waits in.
         refused: Hosts that run a version which cannot do it.
         broken: What of its entry cannot be read; the rest is then made up.
     """
 
     part: str
-    host: str
+    host: HostOrAny
     bound: bool
-    specialist: str
+    specialist: Name
     state: Literal["sent", "running", "closed"]
     attempt: int
     owner: str
@@ -67,6 +68,7 @@ class PartRecord(Frozen):
     sends: int = 0
     returns: int = 0
     falls: int = 0
+    lane: int = 0
     refused: tuple[str, ...] = ()
     broken: str = ""
 
@@ -86,9 +88,11 @@ class JobSummary(Frozen):
     asked_by: str
 
 
+HEAD_FIELDS = ("state", "total", "closed", "deadline_at", "cancelled_at")
+
 PART_FIELDS = (
     *("host", "holder", "specialist", "state", "attempt", "owner", "lease_until"),
-    *("sends", "returns", "falls", "refused"),
+    *("sends", "returns", "falls", "lane", "refused"),
 )
 
 
@@ -108,12 +112,13 @@ def part_of(name: str, row: Mapping[str, str | None]) -> PartRecord:
         first = error.errors(include_url=False, include_input=False)[0]
         what = f"{first['loc'][0]}: {first['msg']}" if known else "it is gone"
     host, _, rest = name.partition("/")
+    specialist = rest.partition("/")[0]
     named = re.fullmatch(HOST_PATTERN, host)
     return PartRecord(
         part=name,
         host=host if named else "",
         bound=bool(named),
-        specialist=rest.partition("/")[0],
+        specialist=specialist if re.fullmatch(NAME_PATTERN, specialist) else "unknown",
         state="closed" if known.get("state") == "closed" else "sent",
         attempt=0,
         owner="",

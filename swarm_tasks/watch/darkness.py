@@ -11,10 +11,15 @@ from datetime import datetime
 from swarm_tasks.contracts import OutsideLook
 from swarm_tasks.models.outside import OutsideView
 from swarm_tasks.store.outside import OutsideViews
+from swarm_tasks.watch.scene import Scene
 
 GRACE_SECONDS = 2.0
 """How much longer than its signs of life last a host may be silent before it is answered for: the
 service manager of a worker that fell has most likely started it again by then."""
+
+LOOKS_AT_ONCE = 20
+"""Hosts that peers are asked to look at in one turn of the watch. Where a whole rack is dark, the
+last of it are answered for unseen."""
 
 LOOK_SECONDS = 3.0
 """How long the view of a peer is waited for; a look takes two at most."""
@@ -70,11 +75,16 @@ class Darkness:
         silent = frozenset(asked) - frozenset(alive)
         for host in self._silent.keys() - silent:
             del self._silent[host]
-        for host in sorted(silent):
-            silence = self._silent.setdefault(host, Silence(clock))
-            if silence.asked_at is None or clock - silence.asked_at > 10 * LOOK_SECONDS:
-                silence.asked_at = clock
-                self._look(host, alive, now)
+        for host in silent:
+            self._silent.setdefault(host, Silence(clock))
+        unseen = [
+            host
+            for host, silence in sorted(self._silent.items())
+            if silence.asked_at is None or clock - silence.asked_at > 10 * LOOK_SECONDS
+        ]
+        for host in unseen[:LOOKS_AT_ONCE]:
+            self._silent[host].asked_at = clock
+            self._look(host, alive, now)
         return silent
 
     def _look(self, host: str, alive: Collection[str], now: float) -> None:
@@ -93,11 +103,19 @@ class Darkness:
         """What a peer saw of a host since it was last heard of; None while nobody has looked."""
         return self._views.get(host, self._last_seen((host,)).get(host))
 
-    def to_be_answered_for(self, host: str, alive: Collection[str], clock: float) -> bool:
-        """Whether a silent host has had the time to come back, and a peer the time to look."""
-        silence = self._silent.get(host)
-        if silence is None or clock - silence.since < GRACE_SECONDS:
-            return False
-        asked_at = silence.asked_at
-        waited = asked_at is not None and clock - asked_at >= LOOK_SECONDS
-        return waited or not alive or self.view(host) is not None
+    def seen(self, host: str) -> tuple[bool, OutsideView | None]:
+        """Whether a host was ever heard of, and what a peer saw of it since it was last."""
+        since = self._last_seen((host,)).get(host)
+        return since is not None, self._views.get(host, since)
+
+    def due(self, hosts: Collection[str], scene: Scene) -> set[str]:
+        """Those silent hosts that had the time to come back, and a peer the time to look."""
+        due: set[str] = set()
+        for host in hosts:
+            silence = self._silent.get(host)
+            if silence is None or scene.clock - silence.since < GRACE_SECONDS:
+                continue
+            waited = scene.clock - silence.since >= GRACE_SECONDS + LOOK_SECONDS
+            if waited or not scene.alive or self.view(host) is not None:
+                due.add(host)
+        return due

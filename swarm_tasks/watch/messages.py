@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from celery import Celery
@@ -60,33 +60,38 @@ class Messages:
         """
         if not self._in_store:
             return self._lost_of_amqp(parts)
-        queues: dict[str, dict[str, PartRecord]] = {}
-        for member, part in parts.items():
-            queue = routing.part_queue(part.host if part.bound else "")
-            queues.setdefault(queue, {})[member] = part
-        missing: set[str] = set()
-        for queue, members in queues.items():
-            missing |= self._missing(queue, members)
-        return missing
-
-    def _missing(self, queue: str, members: Mapping[str, PartRecord]) -> set[str]:
-        """Which of one queue's parts are nowhere."""
-        lanes = [lane_key(queue, lane) for lane in range(LANES)]
+        lanes = {
+            member: lane_key(routing.part_queue(part.host if part.bound else ""), part.lane)
+            for member, part in parts.items()
+        }
+        names = sorted(set(lanes.values()))
         pipe = self._client.pipeline(transaction=False)
-        for lane in lanes:
-            pipe.llen(lane)
-        if any(length > READ_THROUGH for length in pipe.execute()):
-            return set()
+        for name in names:
+            pipe.llen(name)
+        lengths = dict(zip(names, pipe.execute(), strict=True))
+        short = {name for name, length in lengths.items() if length <= READ_THROUGH}
+        judged = {member: part for member, part in parts.items() if lanes[member] in short}
+        hosts = {part.host for part in judged.values() if part.bound}
+        queued, taken = self._texts(sorted(short), sorted(hosts))
+        absent = {member for member in judged if f'"{member}"' not in queued[lanes[member]]}
+        in_hand = {one for one in absent if f'"{one}"' in taken.get(parts[one].host, "")}
+        return absent - in_hand | self._too_long(in_hand, parts)
+
+    def _texts(
+        self, lanes: Sequence[str], hosts: Sequence[str]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """What stands in these lanes, and what these hosts have in hand, in one round trip."""
         pipe = self._client.pipeline(transaction=False)
         for lane in lanes:
             pipe.lrange(lane, 0, -1)
-        for host in sorted({part.host for part in members.values() if part.bound}):
+        for host in hosts:
             pipe.hvals(keys.UNACKED.at(owner=host))
         texts = ["\n".join(some) for some in pipe.execute()]
-        queued, taken = "\n".join(texts[:LANES]), "\n".join(texts[LANES:])
-        absent = {member for member in members if f'"{member}"' not in queued}
-        in_hand = {member for member in absent if f'"{member}"' in taken}
-        return absent - in_hand | self._too_long(in_hand, members)
+        count = len(lanes)
+        return (
+            dict(zip(lanes, texts[:count], strict=True)),
+            dict(zip(hosts, texts[count:], strict=True)),
+        )
 
     def _too_long(self, in_hand: Collection[str], looked: Collection[str]) -> set[str]:
         """Which of those that are in a worker's hands have been there for too long."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from swarm_tasks.models.job import ANY_HOST
 from swarm_tasks.models.outside import OutsideView, dark_reason
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason
-from swarm_tasks.store.leases import MOST_ATTEMPTS
+from swarm_tasks.store.leases import MOST_ATTEMPTS, MOST_FALLS
 from swarm_tasks.store.records import JobHead, PartRecord
 
 CANCEL_SECONDS = 10.0
@@ -22,6 +23,9 @@ class HostState(Enum):
     DRAINED = "drained"
     SILENT = "silent"
     """It gives no sign of life, and may come back."""
+
+    AWAY = "away"
+    """Nothing was heard of it just now, and it is too early to call it silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +54,36 @@ def ended_by_its_job(head: JobHead, part: PartRecord, now: float) -> Verdict | N
     return None
 
 
-def ended_by_itself(part: PartRecord, host: HostState) -> Verdict | None:
-    """Why a part that waits is not to be begun again; None while it may be."""
+def unreadable(part: PartRecord) -> Verdict | None:
+    """The verdict on a part whose entry is broken; None for one that is whole."""
     if part.broken:
         return Verdict(StopReason.ERROR, f"its entry in the ledger is broken: {part.broken}")
-    if part.attempt >= MOST_ATTEMPTS:
-        return Verdict(
-            StopReason.LOST, f"was begun {part.attempt} times, and its worker ended each time"
-        )
+    return None
+
+
+def ended_by_itself(part: PartRecord, host: HostState) -> Verdict | None:
+    """Why a part that waits is not to be begun again; None while it may be."""
+    if verdict := unreadable(part):
+        return verdict
+    if part.falls >= MOST_FALLS or part.attempt >= MOST_ATTEMPTS:
+        times = max(part.falls, part.attempt)
+        return Verdict(StopReason.LOST, f"was begun {times} times, and never came to an end")
     if part.bound and host is HostState.DRAINED:
         return Verdict(
             StopReason.DRAINED,
             f"is drained; `hostswarm drain {part.host} --undo` lets it take parts again",
         )
     return None
+
+
+def too_new(part: PartRecord, payload: Mapping[str, object]) -> Verdict:
+    """The verdict on a part that no host which is there knows the form of."""
+    version, needed = payload.get("version") or "an unknown version", payload.get("format")
+    return Verdict(
+        StopReason.REFUSED,
+        f"was made by hostswarm {version} in form {needed}, which no host that is there knows "
+        f"(asked: {', '.join(part.refused)}): upgrade hostswarm on one of them",
+    )
 
 
 def dark(*, known: bool, view: OutsideView | None) -> Verdict:

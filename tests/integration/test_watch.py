@@ -16,19 +16,20 @@ from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.models.base import now_utc
 from swarm_tasks.models.charge import Charge, Tier
-from swarm_tasks.models.host import Beat
+from swarm_tasks.models.host import Beat, Drained, HostFacts
 from swarm_tasks.models.job import PART_FORMAT, AuditRequest
 from swarm_tasks.models.report import HostReport
 from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
-from swarm_tasks.store.leases import Lease, task_id
-from swarm_tasks.store.ledger import Ledger
+from swarm_tasks.store.draining import Draining
+from swarm_tasks.store.leases import Lease, Refusal, task_id
+from swarm_tasks.store.ledger import Closing, Ledger
 from swarm_tasks.store.presence import Presence, control_owner
 from swarm_tasks.store.steps import PartSteps
-from swarm_tasks.watch.messages import Messages, give_back, lane_key
+from swarm_tasks.watch.messages import READ_THROUGH, Messages, give_back, lane_key
 from swarm_tasks.watch.watcher import Watcher
 from tests.support.fleets import TestFleet, specialist
-from tests.support.jobs import open_anywhere, open_job
+from tests.support.jobs import answered, open_anywhere, open_job
 from tests.support.waiting import wait_until
 
 JOB = "abcdefgh"
@@ -187,12 +188,139 @@ def test_a_part_whose_entry_was_tampered_with_fails_and_says_so(
     assert "cannot be read" in report.reason or "is broken" in report.reason
 
 
-def test_a_part_whose_entry_is_gone_fails_at_the_deadline(place: Place, client: Commands) -> None:
-    ledger = open_job(client, JOB, deadline_seconds=1.0)
+def test_a_part_whose_entry_is_gone_fails_at_once(place: Place, client: Commands) -> None:
+    ledger = open_job(client, JOB)
     client.delete(keys.PART.at(job=JOB, part="alpha/napper"))
     report = place.report(ledger)
     assert (report.host, report.specialist, report.stop) == ("alpha", "napper", "error")
     assert report.reason.endswith("it is gone")
+
+
+SPOILED: dict[str, Callable[[Commands, str], object]] = {
+    "a field": lambda client, key: client.hset(key, "specialist", "No Such NAME"),
+    "the type of its key": lambda client, key: (client.delete(key), client.set(key, "x")),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED.keys())
+def test_one_broken_part_keeps_no_other_from_being_looked_after(
+    place: Place, client: Commands, spoil: Callable[[Commands, str], object]
+) -> None:
+    ledger = open_job(client, "spoiled1", "alpha")
+    open_job(client, JOB, "bravo")
+    place.alive("alpha", "bravo")
+    spoil(client, keys.PART.at(job="spoiled1", part="alpha/napper"))
+    place.hurry(ledger)
+    place.until("the other is sent", lambda: client.llen(routing.host_queue("bravo")))
+    place.until("the broken one is closed", lambda: ledger.record("spoiled1").closed == 1)
+    (report,) = ledger.reports("spoiled1")
+    assert (report.status, report.stop) == ("failed", "error")
+
+
+def test_a_job_whose_deadline_is_no_number_ends_now(place: Place, client: Commands) -> None:
+    ledger = open_job(client, JOB)
+    client.hset(keys.JOB.at(job=JOB), "deadline_at", "soon")
+    assert ledger.leases.take(JOB, "alpha/napper", "x", "alpha", 9.0) is Refusal.UNREADABLE
+    report = place.report(ledger)
+    assert (report.status, report.stop) == ("failed", "deadline")
+
+
+def test_a_job_of_which_nothing_is_left_is_given_up(place: Place, client: Commands) -> None:
+    ledger = open_job(client, JOB)
+    client.delete(keys.JOB.at(job=JOB))
+    client.set(keys.JOB.at(job=JOB), "x")
+    place.until("it is open no more", lambda: not ledger.open_jobs())
+
+
+def test_what_was_put_back_does_not_wait_behind_a_long_queue(
+    place: Place, client: Commands
+) -> None:
+    ledger = open_anywhere(client, JOB)
+    place.alive("bravo")
+    client.rpush(routing.SHARED, *(f"message {number}" for number in range(READ_THROUGH + 1)))
+    lease = ledger.leases.take(JOB, "*/napper/1", "a life", "alpha", 0.1)
+    assert isinstance(lease, Lease)
+    place.until("it is sent", lambda: client.llen(routing.SHARED) > READ_THROUGH + 1)
+    (record,) = ledger.parts(JOB)
+    assert (record.sends, record.falls) == (1, 1)
+
+
+def test_a_part_that_was_begun_since_it_was_seen_is_not_closed(client: Commands) -> None:
+    ledger = open_job(client, JOB)
+    (seen,) = ledger.parts(JOB)
+    lease = ledger.leases.take(JOB, "alpha/napper", "x", "alpha", 60.0)
+    assert isinstance(lease, Lease)
+    late = answered(JOB, "alpha")
+    assert ledger.close_part(late, None, seen) is Closing.TAKEN
+    assert ledger.close_parts([(late, seen)]) == [Closing.TAKEN]
+    assert ledger.close_part(late, lease.attempt) is Closing.CLOSED
+
+
+def knows(client: Commands, host: str, form: int) -> None:
+    """Have a host say which form of parts it knows."""
+    facts = HostFacts(
+        host=host,
+        machine_id="m",
+        instance="x",
+        version="1",
+        platform="linux",
+        os="",
+        kernel="",
+        architecture="",
+        cpus=1,
+        memory_bytes=1,
+        started=now_utc(),
+        format=form,
+    )
+    Presence(client, 3600.0, 3600).announce(facts)
+
+
+def test_parts_that_an_old_host_refused_go_to_those_that_know_them(
+    place: Place, client: Commands
+) -> None:
+    ledger = open_anywhere(client, JOB, 12)
+    place.alive("alpha", "bravo", "charlie", "delta")
+    for host, form in (("alpha", 1), ("bravo", 2), ("charlie", 2), ("delta", 2)):
+        knows(client, host, form)
+    Draining(client).mark(("delta",), Drained(since=now_utc(), reason="new disk"))
+    for part in ledger.parts(JOB):
+        key = keys.PART.at(job=JOB, part=part.part)
+        task = json.loads(client.hget(key, "task") or "")
+        client.hset(key, "task", json.dumps({**task, "format": 2, "unheard_of": 1}))
+        ledger.refuse(JOB, part.part, ["alpha"])
+    queues = {host: routing.host_queue(host) for host in ("alpha", "bravo", "charlie", "delta")}
+
+    def sent() -> dict[str, int]:
+        return {host: client.llen(queue) for host, queue in queues.items()}
+
+    place.until("all are sent", lambda: sum(sent().values()) == 12)
+    assert sent()["alpha"] == sent()["delta"] == 0
+    assert min(sent()["bravo"], sent()["charlie"]) > 0
+
+
+def test_a_part_that_no_host_knows_is_refused_with_the_versions(
+    place: Place, client: Commands
+) -> None:
+    ledger = open_anywhere(client, JOB)
+    place.alive("alpha")
+    knows(client, "alpha", 1)
+    key = keys.PART.at(job=JOB, part="*/napper/1")
+    task = json.loads(client.hget(key, "task") or "")
+    client.hset(key, "task", json.dumps({**task, "format": 2, "version": "99.0"}))
+    ledger.refuse(JOB, "*/napper/1", ["alpha"])
+    report = place.report(ledger)
+    assert report.stop == "refused"
+    assert "made by hostswarm 99.0 in form 2" in report.reason
+
+
+def test_many_parts_are_closed_in_one_look_and_the_synthesis_is_sent_once(
+    place: Place, client: Commands
+) -> None:
+    ledger = open_anywhere(client, JOB, 450)
+    client.hset(keys.JOB.at(job=JOB), "deadline_at", repr(ledger.now()))
+    assert place.watcher.tick()
+    assert ledger.record(JOB).closed == 450
+    assert client.llen(routing.CONTROL) == 1
 
 
 def test_what_a_control_held_that_is_gone_goes_back_to_its_queue(

@@ -8,7 +8,7 @@ import pytest
 
 from swarm_tasks.models.job import ANY_HOST
 from swarm_tasks.models.report import HostStatus, StopReason
-from swarm_tasks.store.leases import MOST_ATTEMPTS
+from swarm_tasks.store.leases import MOST_ATTEMPTS, MOST_FALLS
 from swarm_tasks.store.records import JobHead, PartRecord
 from swarm_tasks.watch.verdicts import (
     CANCEL_SECONDS,
@@ -83,14 +83,18 @@ def test_a_part_ends_with_its_job(case: Case) -> None:
 
 
 BROKEN = PART.model_copy(update={"broken": "attempt: no number"})
-WORN = PART.model_copy(update={"attempt": MOST_ATTEMPTS})
+WORN = PART.model_copy(update={"falls": MOST_FALLS})
+STOPPED = PART.model_copy(update={"attempt": MOST_FALLS + 1, "returns": MOST_FALLS})
+ENDLESS = PART.model_copy(update={"attempt": MOST_ATTEMPTS})
 ITSELF = {
     "on a live host": (PART, HostState.ALIVE, None),
     "on a silent host": (PART, HostState.SILENT, None),
     "on a drained host": (PART, HostState.DRAINED, StopReason.DRAINED),
     "for any host": (ANYWHERE, HostState.DRAINED, None),
     "broken": (BROKEN, HostState.ALIVE, StopReason.ERROR),
-    "begun too often": (WORN, HostState.ALIVE, StopReason.LOST),
+    "took its workers down": (WORN, HostState.ALIVE, StopReason.LOST),
+    "given back in order": (STOPPED, HostState.ALIVE, None),
+    "begun for ever": (ENDLESS, HostState.ALIVE, StopReason.LOST),
 }
 
 
