@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-import redis
 from celery import Celery
 
 from orchestrator import dispatch
-from orchestrator.belief import belief_in
 from orchestrator.calling import call_tool
 from orchestrator.checks import CHECK_SECONDS, QUICK_SECONDS, Checks
 from orchestrator.finish import finish
 from orchestrator.following import Lookout, follow, watcher_of_asker
 from orchestrator.keeper import Keeper
+from orchestrator.opening import Opening
 from orchestrator.patience import AWAY_SECONDS
-from orchestrator.plan import host_tasks, parts_anywhere, select_hosts, select_specialists
-from orchestrator.planner import make_plan
-from orchestrator.pressure import Pressure
-from orchestrator.proposal import planned_by_asker
-from orchestrator.scope import Scope
-from swarm_tasks import sending
+from orchestrator.plan import select_hosts
 from swarm_tasks.app import close_app, instance_of, make_app
 from swarm_tasks.config import Settings
-from swarm_tasks.errors import JobError, UsageError
-from swarm_tasks.log import logger
-from swarm_tasks.models.base import now_utc
+from swarm_tasks.errors import JobError
 from swarm_tasks.models.event import Event
 from swarm_tasks.models.evidence import Evidence
 from swarm_tasks.models.host import HostView
 from swarm_tasks.models.job import (
-    ANY_HOST,
     AuditRequest,
-    BrainChoice,
-    HostTask,
     Job,
-    Specialist,
-    new_job_id,
 )
-from swarm_tasks.models.report import HostReport, HostStatus, Report, StopReason
+from swarm_tasks.models.report import Report
 from swarm_tasks.store.acks import Acks
 from swarm_tasks.store.asked import own_slot, taken_up
 from swarm_tasks.store.client import connect
-from swarm_tasks.store.leases import task_id
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence, control_member
 from swarm_tasks.store.records import JobRecord, JobSummary
@@ -99,102 +85,8 @@ class Fleet:
             JobError: There is no fleet, or the job could not be sent to it, or is too large.
             UsageError: The brain that was asked for is not there.
         """
-        words, specialists = resolve(request, self.settings)
-        created, asked_at = now_utc(), self.ledger.now()
-        views = self.presence.fleet(self.settings.expected_hosts)
-        if request.anywhere:  # who is dark takes no question
-            views = tuple(view for view in views if view.alive)
-        hosts = {*select_hosts(words, (view.host for view in views))}
-        scope = Scope(
-            question=request.question,
-            views=tuple(view for view in views if view.host in hosts),
-            specialists=specialists,
-            named=bool(words),
-            belief=belief_in(self.trust, self.settings, request.brain, specialists),
-        )
-        pressure = Pressure(self.ledger, self.settings, views)
-        pressure.see_any_room(() if request.anywhere else hosts)
-        deadline_seconds = request.deadline_seconds or self.settings.deadline_seconds
-        allowance = request.allowance.over(self.settings.allowance)
-        if request.anywhere:
-            planned = planned_by_asker(parts_anywhere(request, specialists))
-        else:
-            planned = make_plan(
-                self.settings, scope, request.brain, allowance, deadline_seconds, request.img
-            )
-        used = planned.specialists(specialists)
-        plan = planned.plan
-        job = Job(
-            id=new_job_id(),
-            question=request.question,
-            hosts=planned.hosts,
-            specialists=used,
-            brain=request.brain,
-            created=created,
-            deadline_seconds=deadline_seconds,
-            asked_by=request.asked_by,
-            allowance=allowance,
-            plan=plan.model_copy(update={"notes": (*plan.notes, *scope.belief.notes(used))}),
-        )
-        deadline_at = asked_at + deadline_seconds
-        tasks = host_tasks(
-            job,
-            planned.parts,
-            self.settings.policy,
-            deadline_at,
-            images=len(request.img),
-            raised=scope.belief.raised,
-            periodic=request.periodic,
-        )
-        pressure.see_room(tasks)
-        stands = self.ledger.open(job, tasks, deadline_at, request.img, message)
-        if stands != job.id:
-            return self.ledger.record(stands).job
-        for charge in planned.charges:
-            try:
-                self.ledger.charge_job(job.id, charge)
-            except redis.RedisError as error:  # a bill with a gap is no reason to ask nobody
-                logger("control").warning("job %s: its plan is not on its bill: %s", job.id, error)
-        try:
-            self._send(job, tasks)
-        except Exception as error:
-            self._withdraw(job, tasks)
-            raise JobError(
-                f"job {job.id} could not be sent: {error}",
-                "ask again once `hostswarm doctor` finds the store well",
-            ) from error
-        return job
-
-    def _withdraw(self, job: Job, tasks: Sequence[HostTask]) -> None:
-        """Close a job that could not be sent. What was sent of it finds its part closed."""
-        try:
-            for task in tasks:
-                self.ledger.close_part(
-                    HostReport(
-                        job=job.id,
-                        part=task.part,
-                        host=task.host or ANY_HOST,
-                        specialist=task.specialist.name,
-                        status=HostStatus.FAILED,
-                        stop=StopReason.ERROR,
-                        reason="the job could not be sent",
-                    ),
-                    None,
-                )
-            finish(self.ledger, self.presence, job.id)
-        except redis.RedisError as error:  # the store is away: the keeper ends it at its deadline
-            logger("control").warning("job %s could not be closed: %s", job.id, error)
-
-    def _send(self, job: Job, tasks: Sequence[HostTask]) -> None:
-        """Send out what can be done now. The parts of hosts that give no sign of life are the
-        watch's to answer for, or to send if they come back."""
-        alive = self.presence.beats(job.hosts)
-        there = [task for task in tasks if not task.host or task.host in alive]
-        sending.send_job(self.app, job.id, there, len(tasks))
-        now = self.ledger.now()
-        sent = {task.part for task in there}
-        silent = [task_id(job.id, task.part) for task in tasks if task.part not in sent]
-        self.ledger.leases.look_again(dict.fromkeys(silent, now))
+        opening = Opening(self.settings, self.ledger, self.presence, self.trust, lambda: self.app)
+        return opening.open(request, message)
 
     def audit_once(self, request: AuditRequest, message: str = "") -> Job | None:
         """`audit` for a message, which may come twice, or for a schedule: None where another beat
@@ -305,24 +197,3 @@ class Fleet:
         """
         (name,) = select_hosts((host,), (view.host for view in self.hosts()))
         return call_tool(self.app, self.ledger, self.presence, name, tool, arguments, seconds)
-
-
-def resolve(
-    request: AuditRequest, settings: Settings
-) -> tuple[tuple[str, ...], tuple[Specialist, ...]]:
-    """What can be said of a request without its fleet: the hosts' names and globs, the specialists.
-
-    Raises:
-        UnknownName: A specialist is not known.
-        ArgumentError: A file of hosts cannot be read.
-        UsageError: The brain that was asked for is not there, or is blind.
-    """
-    if request.brain is BrainChoice.LLM and not settings.has_model:
-        raise UsageError(
-            "no model is configured for --brain llm",
-            "set HOSTSWARM_ROUTER_URL, or HOSTSWARM_MODEL, or leave --brain out",
-        )
-    if request.brain is BrainChoice.RULES and request.img:
-        raise UsageError("the rules look at no image", "leave out --img or --brain rules")
-    specialists = select_specialists(request.wanted, settings.all_specialists)
-    return request.hosts, specialists

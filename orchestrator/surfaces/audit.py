@@ -14,11 +14,12 @@ from types import FrameType
 from pydantic import ValidationError
 from rich.console import Console
 
+from orchestrator.opening import resolve
 from orchestrator.plan import select_specialists
 from orchestrator.render.console import print_report
 from orchestrator.render.coverage import plugin_exit_code
 from orchestrator.render.html import write_html
-from orchestrator.service import Fleet, resolve
+from orchestrator.service import Fleet
 from orchestrator.surfaces.host_files import expand_files
 from orchestrator.surfaces.image_files import image_urls
 from orchestrator.surfaces.live import show_live

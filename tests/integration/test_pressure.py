@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import service
+from orchestrator import opening
 from orchestrator.plan import Part, host_tasks
 from orchestrator.pressure import Pressure
 from orchestrator.service import Fleet
@@ -175,7 +175,7 @@ def test_a_full_fleet_pays_no_model_for_a_plan(
     see(("alpha", "bravo"))
     with pytest.raises(Busy, match="wait for alpha, and with one more"):
         see(("alpha",))
-    monkeypatch.setattr(service, "make_plan", never)
+    monkeypatch.setattr(opening, "make_plan", never)
     fill(asker, *["bravo"] * 6)
     with pytest.raises(Busy, match=r"wait for alpha, .*; the same goes for bravo"):
         asker.audit(WHY)
@@ -231,7 +231,7 @@ def test_one_message_makes_one_job_however_often_it_comes(asker: Fleet) -> None:
 def test_two_controls_that_work_on_one_message_open_one_job(
     asker: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = service.make_plan
+    plan = opening.make_plan
     opened: list[str] = []
 
     def meanwhile(*given: Any) -> Any:
@@ -241,7 +241,7 @@ def test_two_controls_that_work_on_one_message_open_one_job(
             opened[0] = asker.audit(WHY, "a-message").id
         return plan(*given)
 
-    monkeypatch.setattr(service, "make_plan", meanwhile)
+    monkeypatch.setattr(opening, "make_plan", meanwhile)
     job = asker.audit_once(WHY, "a-message")
     assert job is not None
     assert [job.id] == opened == [one.id for one in asker.jobs()]

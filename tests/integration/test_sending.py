@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from orchestrator import service
+from orchestrator import opening
 from orchestrator.planner import make_plan
 from orchestrator.service import Fleet
 from swarm_tasks import routing, sending
@@ -46,7 +46,7 @@ def test_a_charge_that_the_store_refuses_does_not_keep_a_job_from_its_hosts(
     def dear(*args: Any) -> Any:
         return dataclasses.replace(make_plan(*args), charges=(huge,))
 
-    monkeypatch.setattr(service, "make_plan", dear)
+    monkeypatch.setattr(opening, "make_plan", dear)
     job = fleet.audit(REQUEST)
     assert client.llen(routing.host_queue("alpha")) == 1
     assert fleet.record(job.id).state == "open"
