@@ -27,7 +27,10 @@ from workers.facts import boot_id
 LOCK_SECONDS = 1.0
 """How long a process that has just been told to end may keep its lock."""
 
-POLL_SECONDS = 0.05
+LOCK_POLL_SECONDS = 0.05
+
+CLAIM_POLL_SECONDS = 0.5
+"""Between two looks at a sign of life: a fleet that starts after a crash asks all at once."""
 
 
 class OwnName:
@@ -66,7 +69,7 @@ class OwnName:
             if (sign and answer.sign != sign) or time.monotonic() > end:
                 raise self._alive()
             sign = answer.sign
-            time.sleep(POLL_SECONDS)
+            time.sleep(CLAIM_POLL_SECONDS)
         self._write()
         before = answer.before
         if before is not None and before.machine_id != self._facts.machine_id:
@@ -107,7 +110,7 @@ class OwnName:
             if time.monotonic() > end:
                 lock.close()
                 raise self._alive()
-            time.sleep(POLL_SECONDS)
+            time.sleep(LOCK_POLL_SECONDS)
         return lock
 
     def _write(self) -> None:

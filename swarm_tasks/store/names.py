@@ -102,9 +102,8 @@ class Names:
                 claim.machine_id,
                 claim.instance,
                 claim.former,
-                held_seconds,
+                min(held_seconds, self._forget),
                 self.ttl_seconds,
-                self._forget,
             ],
         )
         binding = _binding_of(answer[1])

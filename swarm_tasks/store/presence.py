@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
+from swarm_tasks.log import logger
 from swarm_tasks.models.host import Beat, HostFacts, HostView
 from swarm_tasks.store import keys, presence_scripts
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.draining import marks_of
+from swarm_tasks.store.said import beat_of, facts_of
+from swarm_tasks.watch.forgetting import clear_away
+
+SWEPT_AT_ONCE = 500
+"""Silent hosts that one look at the fleet forgets."""
+
+NAMES_AT_ONCE = 100
+"""Bound names that it looks at beside, a third of a millisecond."""
+
+
+Said = TypeVar("Said")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +54,9 @@ class Presence:
         self.forget_seconds = forget_seconds
         self._beat = client.register_script(presence_scripts.BEAT)
         self._leave = client.register_script(presence_scripts.LEAVE)
+        self._forgotten = client.register_script(presence_scripts.FORGOTTEN)
         self._sweep = client.register_script(presence_scripts.SWEEP)
+        self._troubles: dict[str, str] = {}
 
     def announce(self, facts: HostFacts) -> None:
         """Say what a host is; repeated now and then, since facts are forgotten in time."""
@@ -113,13 +128,15 @@ class Presence:
             known.update(self._client.hgetall(key.at()))
         gone = sorted(known.difference(hosts))
         if gone:
+            clear_away(self._client, gone)
             self._client.zrem(keys.HOSTS.at(), *gone)
             self._client.hdel(keys.MACHINES.at(), *gone)
             self._client.hdel(keys.DRAINED.at(), *gone)
 
     def forget(self, host: str) -> bool:
-        """Drop a host from the fleet, with its hold on its name and what drains it; True if it was
-        known."""
+        """Drop a host from the fleet, with its hold on its name, what drains it, and its queues;
+        True if it was known."""
+        clear_away(self._client, (host,))
         pipe = self._client.pipeline(transaction=False)
         pipe.zrem(keys.HOSTS.at(), host)
         pipe.hdel(keys.MACHINES.at(), host)
@@ -129,12 +146,13 @@ class Presence:
         return any(pipe.execute()[:3])
 
     def beats(self, hosts: list[str] | tuple[str, ...]) -> dict[str, Beat]:
-        """The signs of life of these hosts; a host without one is not in the answer."""
+        """The signs of life of these hosts; a host without one is not in the answer. One that
+        cannot be read is a sign of life all the same."""
         if not hosts:
             return {}
         texts = self._client.mget([keys.BEAT.at(host=host) for host in hosts])
         return {
-            host: Beat.model_validate_json(text)
+            host: self._told(host, "sign of life", *beat_of(host, text))
             for host, text in zip(hosts, texts, strict=True)
             if text is not None
         }
@@ -152,10 +170,7 @@ class Presence:
 
     def fleet(self, expected: tuple[str, ...] = ()) -> tuple[HostView, ...]:
         """Every host that is known or expected, by name."""
-        self._sweep(
-            keys=[keys.HOSTS.at(), keys.MACHINES.at(), keys.DRAINED.at()],
-            args=[self.forget_seconds],
-        )
+        self._forget_the_silent()
         scores = dict(self._client.zrange(keys.HOSTS.at(), 0, -1, withscores=True))
         names = sorted({*scores, *expected})
         if not names:
@@ -166,13 +181,38 @@ class Presence:
         return tuple(
             HostView(
                 host=name,
-                facts=HostFacts.model_validate_json(text) if text else None,
+                facts=self._told(name, "facts", *facts_of(text)) if text else None,
                 beat=beats.get(name),
                 last_seen=datetime.fromtimestamp(scores[name], UTC) if name in scores else None,
                 drained=drained.get(name),
             )
             for name, text in zip(names, facts, strict=True)
         )
+
+    def _forget_the_silent(self) -> None:
+        """Forget hosts that were silent for long, and names that nobody came to bear."""
+        gone: list[str] = self._forgotten(
+            keys=[keys.HOSTS.at(), keys.MACHINES.at()],
+            args=[self.forget_seconds, SWEPT_AT_ONCE, NAMES_AT_ONCE],
+        )
+        if gone:
+            # Before they are dropped: whoever dies in between leaves them to the next sweep.
+            clear_away(self._client, gone)
+            self._sweep(
+                keys=[keys.HOSTS.at(), keys.MACHINES.at(), keys.DRAINED.at()],
+                args=[self.forget_seconds, *gone],
+            )
+
+    def _told(self, host: str, what: str, said: Said, trouble: str) -> Said:
+        """What a host said; that some of it cannot be read is logged once, until it changes."""
+        key = f"the {what} of {host}"
+        if trouble and self._troubles.get(key) != trouble:
+            logger("store").warning("%s cannot be read as a whole: %.200s", key, trouble)
+        if trouble:
+            self._troubles[key] = trouble
+        elif key in self._troubles:
+            del self._troubles[key]
+        return said
 
     def _now(self) -> float:
         """Unix time on the store's clock, which all share."""

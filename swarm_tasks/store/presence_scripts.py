@@ -25,17 +25,8 @@ CLAIM = (
     + """
 -- KEYS: machines, hosts, beat.
 -- ARGV: host, machine, instance, the life before it ('' if none is known to be over), seconds for
--- which a silent machine keeps its name, the life of a sign, seconds until a host is forgotten.
+-- which a silent machine keeps its name, the life of a sign.
 -- Answer: {'ours', what was bound}, or {'elsewhere' or 'here', binding, sign, last seen, now}.
-for _, host in ipairs(redis.call('HKEYS', KEYS[1])) do
-  -- A name that was bound and never gave a sign of life has nothing else to end it.
-  if host ~= ARGV[1] and not redis.call('ZSCORE', KEYS[2], host) then
-    local bound = read(redis.call('HGET', KEYS[1], host))
-    if not bound or (tonumber(bound.since) or 0) < now - tonumber(ARGV[7]) then
-      redis.call('HDEL', KEYS[1], host)
-    end
-  end
-end
 local text = redis.call('HGET', KEYS[1], ARGV[1])
 local bound, sign = read(text), redis.call('GET', KEYS[3])
 local beat = read(sign)
@@ -98,16 +89,52 @@ return 1
 """
 )
 
-SWEEP = (
+_FORGOTTEN = (
     _READ
     + """
--- KEYS: hosts, machines, drained.  ARGV: seconds.  Drops hosts that were silent for that long.
-local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[1]), 'LIMIT', 0, 500)
-for _, host in ipairs(gone) do
-  redis.call('ZREM', KEYS[1], host)
-  redis.call('HDEL', KEYS[2], host)
-  redis.call('HDEL', KEYS[3], host)
+-- KEYS: hosts, machines ...  ARGV: seconds ...
+-- A host that was silent for that long; or a name that was bound so long ago, or cannot be read,
+-- and never gave a sign of life: nothing else would end it.
+local before = now - tonumber(ARGV[1])
+local function forgotten(host)
+  local seen = redis.call('ZSCORE', KEYS[1], host)
+  if seen then return tonumber(seen) <= before end
+  local text = redis.call('HGET', KEYS[2], host)
+  local bound = read(text)
+  return text and (not bound or (tonumber(bound.since) or 0) <= before)
 end
-return #gone
+"""
+)
+
+FORGOTTEN = (
+    _FORGOTTEN
+    + """
+-- KEYS: hosts, machines.  ARGV: seconds, how many silent hosts, how many bound names to look at.
+-- The names are drawn by chance: to look at all would hold the store for longer the larger the
+-- fleet is, and another sweep draws others.
+-- Answer: the hosts to be forgotten.
+local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', before, 'LIMIT', 0, ARGV[2])
+for _, host in ipairs(redis.call('HRANDFIELD', KEYS[2], ARGV[3])) do
+  if not redis.call('ZSCORE', KEYS[1], host) and forgotten(host) then gone[#gone + 1] = host end
+end
+return gone
+"""
+)
+
+SWEEP = (
+    _FORGOTTEN
+    + """
+-- KEYS: hosts, machines, drained.  ARGV: seconds, host ...  Drops those that are still silent.
+local count = 0
+for at = 2, #ARGV do
+  local host = ARGV[at]
+  if forgotten(host) then
+    -- Whoever drains a host that is yet to come means it.
+    if redis.call('ZREM', KEYS[1], host) == 1 then redis.call('HDEL', KEYS[3], host) end
+    redis.call('HDEL', KEYS[2], host)
+    count = count + 1
+  end
+end
+return count
 """
 )

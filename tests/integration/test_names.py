@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -139,10 +140,82 @@ def test_a_host_that_is_forgotten_has_no_hold_on_its_name(
     assert set(client.hgetall(keys.MACHINES.at())) == {"charlie", "delta"}
     grows_older(client, FORGET_SECONDS, "charlie")
     assert presence.fleet() == ()
-    # One that never gave a sign is dropped when another claims its own.
-    client.hset(keys.MACHINES.at(), "delta", "{half a b")
+    # One that was just claimed has its name until it has had the time to give a sign.
     names.claim(Claim("echo", "m1", "i-echo"))
-    assert set(client.hgetall(keys.MACHINES.at())) == {"echo"}
+    client.hset(keys.MACHINES.at(), "delta", "{half a b")
+    names.claim(Claim("foxtrot", "m1", "i-foxtrot"))
+    assert set(client.hgetall(keys.MACHINES.at())) == {"delta", "echo", "foxtrot"}
+    assert presence.fleet() == ()
+    assert set(client.hgetall(keys.MACHINES.at())) == {"echo", "foxtrot"}
+    Presence(client, TTL_SECONDS, 0).fleet()
+    assert client.hgetall(keys.MACHINES.at()) == {}
+
+
+def test_a_name_is_held_no_longer_than_its_host_is_remembered(
+    names: Names, presence: Presence, client: Commands
+) -> None:
+    hasty = Names(client, TTL_SECONDS, 60)
+    names.claim(Claim("alpha", "m1", "i1"))
+    presence.beat(beat_of("i1"), "m1")
+    grows_older(client, 61)
+    assert isinstance(names.claim(Claim("alpha", "m2", "i2")), Taken)
+    assert isinstance(hasty.claim(Claim("alpha", "m2", "i2")), Ours)
+
+
+def test_a_claim_looks_at_its_own_name_only(names: Names, client: Commands) -> None:
+    client.hset(keys.MACHINES.at(), "bravo", "{half a b")
+    names.claim(Claim("alpha", "m1", "i1"))
+    assert client.hget(keys.MACHINES.at(), "bravo") == "{half a b"
+
+
+# What is said in words of another version
+
+
+def test_a_sign_of_life_that_cannot_be_read_hides_no_host(
+    presence: Presence, client: Commands, caplog: pytest.LogCaptureFixture
+) -> None:
+    for host in ("alpha", "bravo", "charlie", "delta"):
+        presence.beat(beat_of(f"i-{host}", host))
+    newer = json.loads(beat_of("i-bravo", "bravo").model_dump_json()) | {"mood": "fine"}
+    client.set(keys.BEAT.at(host="bravo"), json.dumps(newer))
+    client.set(keys.BEAT.at(host="charlie"), '{"host": "charlie", "instance": "i-charlie"}')
+    client.set(keys.BEAT.at(host="delta"), "{half a b")
+    for _ in range(2):
+        beats = presence.beats(("alpha", "bravo", "charlie", "delta", "echo"))
+        lives = {host: beat.instance for host, beat in beats.items()}
+        assert lives == {
+            "alpha": "i-alpha",
+            "bravo": "i-bravo",
+            "charlie": "i-charlie",
+            "delta": "",
+        }
+        assert [beat.capacity for beat in beats.values()] == [1, 1, 0, 0]
+    assert [one.alive for one in presence.fleet()] == [True] * 4
+    told = [one.getMessage() for one in caplog.records if "sign of life of" in one.getMessage()]
+    assert len(told) == 3
+    assert "the sign of life of bravo cannot be read as a whole: mood: " in told[0]
+
+
+def test_facts_that_cannot_be_read_are_no_facts_and_hide_no_host(
+    presence: Presence, client: Commands, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = facts("m1", "i1").model_dump(mode="json")
+    newer = {"ports": [{"number": 22, "protocol": "quic"}], "mood": "fine"}
+    said = {
+        "alpha": json.dumps(known),
+        "bravo": json.dumps(known | {"host": "bravo"} | newer),
+        "charlie": json.dumps(known | {"cpus": "many"}),
+        "delta": "{half a b",
+    }
+    for host, text in said.items():
+        presence.beat(beat_of("i1", host))
+        client.set(keys.FACTS.at(host=host), text)
+    views = presence.fleet()
+    assert [one.facts is not None for one in views] == [True, True, False, False]
+    bravo = views[1].facts
+    assert bravo is not None
+    assert [port.number for port in bravo.ports] == [22]
+    assert "the facts of charlie cannot be read as a whole: cpus: " in caplog.text
 
 
 def test_a_binding_that_was_tampered_with_binds_nobody(
@@ -228,7 +301,11 @@ def test_a_second_worker_of_a_name_on_one_machine_is_refused_at_once(
 
 
 def test_a_second_worker_that_shares_no_files_is_refused_once_the_first_has_moved(
-    names: Names, presence: Presence, store: EmbeddedStore, tmp_path: Path
+    names: Names,
+    presence: Presence,
+    store: EmbeddedStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = OwnName(names, settings(store, tmp_path / "1"), facts("m1", "i1"))
     first.claim()
@@ -240,7 +317,16 @@ def test_a_second_worker_that_shares_no_files_is_refused_once_the_first_has_move
         second.claim()
     # It has died without a word: its last sign ends, and the name is free.
     second.let_go()
+    claims: list[Claim] = []
+    ask = names.claim
+
+    def counted(claim: Claim) -> Ours | Taken:
+        claims.append(claim)
+        return ask(claim)
+
+    monkeypatch.setattr(names, "claim", counted)
     second.claim()
+    assert 1 < len(claims) < 6  # a fleet that waits so does not keep its store busy
     for one in (first, second):
         one.let_go()
 
