@@ -23,13 +23,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery
 from celery.concurrency.base import BasePool
 from celery.worker import state
-from celery.worker.consumer import Tasks
 
-from swarm_tasks import routing
-from swarm_tasks.app import settings_of
 from swarm_tasks.gates import Gates, gates_of
 from swarm_tasks.log import logger
 from workers.assignment import Assignment
@@ -45,11 +42,6 @@ their own on a host; further ones wait."""
 
 OTHERS = 6
 """Any other tasks that may be under way, each with a thread of its own."""
-
-BESIDE = 16
-"""Messages that are taken beyond one for each agent, so that errands and control's tasks come here
-while every agent is at work. More than `ERRANDS` and `OTHERS` together, as a broker that has no
-gates sends parts among them."""
 
 LAST_SECONDS = 5.0
 """How long a stop waits for its threads to go, once nothing is under way."""
@@ -290,30 +282,3 @@ def begin_no_more(app: Celery) -> None:
     """Have the pool that runs this app's tasks, if it is ours, begin nothing more."""
     if pool := pool_of(app):
         pool.begin_no_more()
-
-
-class RoomBeside(bootsteps.StartStopStep):
-    """Has a worker with our pool take parts while there is room, and `BESIDE` messages more than it
-    has places for agents.
-
-    Celery counts a message for each place, and again after each loss of its connection; what it
-    comes to is left to it, and only what the connection is told is more.
-    """
-
-    requires = (Tasks,)
-
-    def start(self, parent: Any) -> None:
-        """Guard the queues of parts, and change how the consumer that has just been made tells its
-        count."""
-        pool = parent.pool
-        if not isinstance(pool, AgentPool):
-            return
-        parts = (routing.host_queue(settings_of(parent.app).host), routing.SHARED)
-        gates_of(parent.app).guard(parts, lambda: pool.room)
-        tell = parent.qos.callback
-
-        def tell_more(prefetch_count: int) -> object:
-            # None of them has no bound.
-            return tell(prefetch_count=prefetch_count and prefetch_count + BESIDE)
-
-        parent.qos.callback = tell_more

@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import gc
 import resource
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import redis
 from celery import Celery
 
 from swarm_tasks.app import settings_of
 from swarm_tasks.config import Settings
-from swarm_tasks.contracts import ClaimCheck, OutsideLook, RemoteCall
 from swarm_tasks.log import logger
-from swarm_tasks.models.base import Frozen
 from swarm_tasks.models.evidence import ToolCall
 from swarm_tasks.models.job import HostTask
 from swarm_tasks.sending import send_part
-from swarm_tasks.store import keys
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.draining import Draining
 from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
-from swarm_tasks.store.ledger import Ledger, moment
+from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.names import Names
 from swarm_tasks.store.outside import OutsideViews
 from swarm_tasks.store.presence import Presence
 from swarm_tasks.watch.succession import succeed
 from swarm_tasks.watch.thread import WatchThread
-from workers import outside
-from workers.begun import Begun, at_hand
+from workers.begun import Begun
 from workers.blocking import in_thread
-from workers.errands import called, checked
+from workers.errand_desk import ErrandDesk
 from workers.facts import found_anew, gather_facts, os_name
 from workers.governor import Governor, Lines, allow_agents
 from workers.heartbeat import Heartbeat
@@ -46,7 +42,8 @@ from workers.naming import OwnName
 from workers.orphans import begin_to_end_orphans, mark_of
 from workers.part import Shelf
 from workers.parts import Parts
-from workers.pool import RoomBeside, begin_no_more
+from workers.pool import begin_no_more
+from workers.room import RoomBeside
 from workers.runtime import Runtime
 from workers.saving import StepWriter
 from workers.signs import TOOL_GROUP, Signs
@@ -56,8 +53,6 @@ from workers.tools.access import this_machine
 from workers.tools.book import rulebook, toolbook
 from workers.tools.manners import Manners
 from workers.tools.registry import Outcome
-
-T = TypeVar("T", bound=Frozen)
 
 SAMPLED = ("disk_usage", "interfaces")
 """Tools whose answers the worker samples by itself, since growth needs a past."""
@@ -70,9 +65,6 @@ GARBAGE_THRESHOLD = 20_000
 
 FILES_BESIDE = 512
 FILES_PER_AGENT = 4
-
-ANSWER_SECONDS = 60
-"""How long an answer waits for the one who asked."""
 
 
 class HostService:
@@ -107,25 +99,38 @@ class HostService:
         self._events = EventWriter(self.client, settings.result_ttl_seconds)
         self._history = History(self.client, settings.host, settings.forget_seconds)
         self._runtime = Runtime()
-        machine = self._machine = this_machine(
+        self._machine = this_machine(
             StoreHistory(self._history),
             settings.log_roots,
             Manners(settings.tool_niceness, (mark_of(settings.host),)),
         )
         self._registry = toolbook(settings.tool_modules)
-        rules = rulebook(settings.tool_modules)
         self._thinker = Thinker(settings, os_name())
         self._investigator = Investigator(
             self._registry,
-            rules,
-            machine,
+            rulebook(settings.tool_modules),
+            self._machine,
             tell=self._events.emit,
             keep=self._keep,
             thinker=self._thinker,
         )
-        self.facts = gather_facts(settings.host, self._registry, machine, settings.role)
-        self._parts = Parts(
-            settings,
+        self.facts = gather_facts(settings.host, self._registry, self._machine, settings.role)
+        self._parts = self._all_parts(send)
+        self._errands = self._desk()
+        self._member = self._membership(drain)
+        self._member.join(settings.host)
+        self._grace = Grace(settings.grace_seconds, self._runtime.refuse)
+        self._heart = Heartbeat(
+            beat=self._signs(allow).give,
+            announce=self._announce,
+            sample=self._sample,
+            every_seconds=settings.heartbeat_seconds,
+            sample_seconds=settings.sample_seconds,
+        )
+
+    def _all_parts(self, send: Callable[[HostTask], None]) -> Parts:
+        return Parts(
+            self.settings,
             self.facts.instance,
             Shelf(self.ledger, self._history, self._steps, self._events),
             self._runtime,
@@ -133,34 +138,40 @@ class HostService:
             self._thinker,
             send,
         )
+
+    def _desk(self) -> ErrandDesk:
+        return ErrandDesk(
+            self.settings,
+            self.ledger,
+            self.presence,
+            self._runtime,
+            self._investigator,
+            self._machine,
+            lambda: self.facts,
+        )
+
+    def _membership(self, drain: Callable[[bool], None]) -> Membership:
+        settings, draining = self.settings, Draining(self.client)
         names = Names(self.client, settings.presence_ttl_seconds, settings.forget_seconds)
         own = OwnName(names, settings, self.facts)
-        draining = Draining(self.client)
-        self._member = Membership(self.presence, draining, own, self.facts.machine_id, drain)
-        self._member.join(settings.host)
-        self._grace = Grace(settings.grace_seconds, self._runtime.refuse)
+        return Membership(self.presence, draining, own, self.facts.machine_id, drain)
+
+    def _signs(self, allow: Callable[[int], None]) -> Signs:
         governor = Governor(
-            Lines(settings.busy_load_per_cpu, settings.busy_memory_percent),
-            settings.agents,
+            Lines(self.settings.busy_load_per_cpu, self.settings.busy_memory_percent),
+            self.settings.agents,
             TOOLS_AT_ONCE,
             look,
             allow,
             self._investigator.turns.allow,
         )
-        signs = Signs(
+        return Signs(
             lambda: self.facts,
             self._parts,
             governor,
             self._member,
             self._runtime,
             self.ledger,
-        )
-        self._heart = Heartbeat(
-            beat=signs.give,
-            announce=self._announce,
-            sample=self._sample,
-            every_seconds=settings.heartbeat_seconds,
-            sample_seconds=settings.sample_seconds,
         )
 
     def pool_stands(self) -> None:
@@ -209,65 +220,16 @@ class HostService:
         return self._parts.begin(payload)
 
     def call_tool(self, payload: Mapping[str, Any]) -> Begun[str]:
-        """Begin to run one tool for a person who waits; the evidence goes to the call's own key."""
-        call = RemoteCall.model_validate(payload)
-        if self._astray(call.host) or self.ledger.now() > call.expires_at:
-            return at_hand(call.call)
-        return self._errand(call.call, called(self._investigator, call))
+        """Begin to run one tool for a person who waits."""
+        return self._errands.call_tool(payload)
 
     def check(self, payload: Mapping[str, Any]) -> Begun[str]:
-        """Begin to measure what others claim of this host; the verdicts go to the call's key."""
-        asked = ClaimCheck.model_validate(payload)
-        seconds = asked.expires_at - self.ledger.now()
-        if self._astray(asked.host) or seconds <= 0:
-            return at_hand(asked.call)
-        policy = self.settings.policy
-        return self._errand(asked.call, checked(self._investigator, asked, policy, seconds))
+        """Begin to measure what others claim of this host."""
+        return self._errands.check(payload)
 
     def look_outside(self, payload: Mapping[str, Any]) -> Begun[str]:
-        """Begin to look at a host that gives no sign of life; the view goes to that host's key."""
-        look = OutsideLook.model_validate(payload)
-        now = self.ledger.now()
-        if self._astray(look.host) or now > look.expires_at:
-            return at_hand(look.call)
-        shelf = outside.Shelf.of(self.client, self.presence)
-        work = outside.looked(look, moment(now), self.facts, shelf, self._machine)
-        return self._errand(look.call, work, shelf.views.put)
-
-    def _astray(self, host: str) -> bool:
-        """Whether an errand is another host's. What is measured here must not bear its name."""
-        if host == self.settings.host:
-            return False
-        logger("worker").error("an errand for %s came to %s by mistake", host, self.settings.host)
-        return True
-
-    def _errand(
-        self,
-        call: str,
-        work: Coroutine[Any, Any, T],
-        keep: Callable[[T], None] | None = None,
-    ) -> Begun[str]:
-        """Begin what somebody waits for.
-
-        Args:
-            keep: Where the answer goes; by default to the call's own key.
-        """
-        group = f"{TOOL_GROUP}{call}"
-        future = self._runtime.start(group, work)
-
-        def finish() -> str:
-            answer = future.result()
-            if answer is not None and keep is not None:
-                keep(answer)
-            elif answer is not None:
-                key = keys.ANSWER.at(call=call)
-                pipe = self.client.pipeline(transaction=True)
-                pipe.rpush(key, answer.model_dump_json())
-                pipe.expire(key, ANSWER_SECONDS)
-                pipe.execute()
-            return call
-
-        return Begun(finish, future, lambda: self._runtime.end(group, future))
+        """Begin to look at a host that gives no sign of life."""
+        return self._errands.look_outside(payload)
 
     def _announce(self) -> None:
         """Say what this host is, at once, and where it is found, once that is known."""
