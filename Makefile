@@ -10,7 +10,7 @@ ROUTER_VENV := .venv-router
 ROUTER_BIN := $(ROUTER_VENV)/bin
 
 .PHONY: audit up test unit lint types floors browser wheel check bench peers router-test \
-  compose-test lock clean help
+  compose-test chaos lock clean help
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -35,6 +35,9 @@ router-test: $(VENV)/.dev $(ROUTER_VENV)/.runtime ## A real LiteLLM Proxy in fro
 
 compose-test: $(VENV)/.dev ## The fleet in containers; needs Docker, see docs/compose.md
 	HOSTSWARM_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose $(ARGS)
+
+chaos: $(VENV)/.dev ## A long round of faults, and its figures (ARGS="--parts 1200 --seed 7")
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, format included
 	$(BIN)/ruff check .
