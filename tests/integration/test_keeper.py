@@ -24,7 +24,7 @@ from swarm_tasks.models.policy import Policy
 from swarm_tasks.models.tally import MOST_COUNTED, Tally
 from swarm_tasks.store import keys
 from swarm_tasks.store.commands import Commands
-from swarm_tasks.store.ledger import Ledger
+from swarm_tasks.store.ledger import LONGEST_ENDING_SECONDS, Ledger
 from swarm_tasks.store.presence import Presence, control_member
 from swarm_tasks.store.trust import MOST_CLAIMS, TrustRecord
 from tests.support import scenes
@@ -82,6 +82,25 @@ def test_one_control_at_a_time_makes_a_job_s_report(client: Commands) -> None:
     assert ledger.is_being_ended("aaaaaaaa")
     assert ledger.record("aaaaaaaa").state == "open"
     presence.leave_control("one", "home")
+    finish(ledger, presence, "aaaaaaaa", by=control_member("two", "away"))
+    assert ledger.record("aaaaaaaa").state == "closed"
+
+
+def test_a_control_that_is_stuck_with_a_report_gives_way_to_another(
+    keeper: Keeper, client: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.keeper.CHORD_SECONDS", -1.0)  # no patience with the chord
+    presence = Presence(client, 60.0, 3600)
+    presence.beat_control("one", "home")
+    ledger = open_job(client, "aaaaaaaa")
+    ledger.close_part(answered("aaaaaaaa", "alpha"), None)
+    assert ledger.begin_end("aaaaaaaa", control_member("one", "home"))
+    keeper.tick()
+    assert client.llen(routing.CONTROL) == 0
+    since = ledger.now() - LONGEST_ENDING_SECONDS - 1
+    client.hset(keys.JOB.at(job="aaaaaaaa"), "ended_since", repr(since))
+    keeper.tick()
+    assert client.llen(routing.CONTROL) == 1
     finish(ledger, presence, "aaaaaaaa", by=control_member("two", "away"))
     assert ledger.record("aaaaaaaa").state == "closed"
 
