@@ -7,6 +7,7 @@ from datetime import datetime
 
 import redis
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from orchestrator.belief import belief_in
 from orchestrator.finish import finish
@@ -35,7 +36,12 @@ from swarm_tasks.models.report import HostReport, HostStatus, StopReason
 from swarm_tasks.store.leases import task_id
 from swarm_tasks.store.ledger import Ledger
 from swarm_tasks.store.presence import Presence
+from swarm_tasks.store.safety import checked_broker_url, keeps_queues
 from swarm_tasks.store.trust import TrustRecord
+from swarm_tasks.store.urls import shown_url
+
+HOSTS_NAMED = 5
+"""How many hosts a message names at most."""
 
 
 class Opening:
@@ -68,8 +74,8 @@ class Opening:
         words, specialists = resolve(request, self._settings)
         created, asked_at = now_utc(), self._ledger.now()
         views = self._presence.fleet(self._settings.expected_hosts)
-        if request.anywhere:  # who is dark takes no question
-            views = tuple(view for view in views if view.alive)
+        if request.anywhere:
+            views = takers(views)
         scope = self._scope(request, words, specialists, views)
         pressure = Pressure(self._ledger, self._settings, views)
         pressure.see_any_room(() if request.anywhere else scope.hosts)
@@ -149,10 +155,7 @@ class Opening:
             self._send(job, tasks)
         except Exception as error:
             self._withdraw(job, tasks)
-            raise JobError(
-                f"job {job.id} could not be sent: {error}",
-                "ask again once `hostswarm doctor` finds the store well",
-            ) from error
+            raise unsent(job.id, error, self._settings) from error
 
     def _send(self, job: Job, tasks: Sequence[HostTask]) -> None:
         """Send out what can be done now. The parts of hosts that give no sign of life are the
@@ -184,6 +187,39 @@ class Opening:
             finish(self._ledger, self._presence, job.id)
         except redis.RedisError as error:  # the store is away: the keeper ends it at its deadline
             logger("control").warning("job %s could not be closed: %s", job.id, error)
+
+
+def takers(views: Sequence[HostView]) -> tuple[HostView, ...]:
+    """Those of a fleet that may take questions for any host: none that is dark or drained.
+
+    Raises:
+        JobError: There is none.
+    """
+    alive = tuple(view for view in views if view.alive)
+    found = tuple(view for view in alive if view.drained is None)
+    if alive and not found:
+        names = [view.host for view in alive]
+        all_of_them = f"all {len(names)} hosts are" if len(names) > 1 else f"{names[0]} is"
+        more = " …" if len(names) > HOSTS_NAMED else ""
+        raise JobError(
+            f"{all_of_them} drained, and nobody else is alive to take a question",
+            f"hostswarm drain {' '.join(names[:HOSTS_NAMED])}{more} --undo",
+        )
+    return found
+
+
+def unsent(job: str, error: Exception, settings: Settings) -> JobError:
+    """Why a job could not be sent, with the server that it concerns."""
+    if isinstance(error, OperationalError) and not keeps_queues(settings):
+        return JobError(
+            f"job {job} could not be sent: the broker at "
+            f"{shown_url(checked_broker_url(settings))} cannot be reached: {error}",
+            "start it, or mend HOSTSWARM_BROKER_URL, and ask again",
+        )
+    return JobError(
+        f"job {job} could not be sent: {error}",
+        "ask again once `hostswarm doctor` finds the store well",
+    )
 
 
 def resolve(

@@ -18,12 +18,13 @@ from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.errors import JobError
 from swarm_tasks.models.base import now_utc
-from swarm_tasks.models.host import Beat
+from swarm_tasks.models.host import Beat, Drained
 from swarm_tasks.models.job import ANY_HOST, AuditRequest, BrainChoice, Job, Plan
 from swarm_tasks.models.policy import Policy
 from swarm_tasks.models.report import HostReport, HostStatus, JobStatus, Report, StopReason
 from swarm_tasks.specialists import shipped_specialists
 from swarm_tasks.store.commands import Commands
+from swarm_tasks.store.draining import Draining
 from swarm_tasks.store.leases import Lease
 from swarm_tasks.store.records import PartRecord
 from tests.support.fleets import TestFleet, as_variables, run_cli, specialist
@@ -199,6 +200,36 @@ def test_nobody_is_asked_where_no_host_is_alive(ghostly: Fleet) -> None:
     with pytest.raises(JobError, match="no host has joined the fleet"):
         ghostly.audit(REQUEST)
     assert ghostly.jobs() == ()
+
+
+def test_a_drained_host_is_nobody_to_take_a_question(ghostly: Fleet) -> None:
+    Draining(ghostly.client).mark(["ghost"], Drained(since=now_utc()))
+    with pytest.raises(JobError, match=r"ghost is drained, .*: hostswarm drain ghost --undo"):
+        ghostly.audit(REQUEST)
+    other = Beat(host="zombie", instance="i", at=now_utc(), load1=0, agents=0, capacity=8)
+    ghostly.presence.beat(other)
+    assert ghostly.audit(REQUEST).plan is not None
+    Draining(ghostly.client).mark(["zombie"], Drained(since=now_utc()))
+    with pytest.raises(JobError, match=r"all 2 hosts are drained, .* drain ghost zombie --"):
+        ghostly.audit(REQUEST)
+    assert len(ghostly.jobs()) == 1
+
+
+def test_a_broker_that_is_away_is_named_where_a_job_cannot_be_sent(
+    client: Commands, store: EmbeddedStore
+) -> None:
+    url = "amqp://guest:secret@127.0.0.1:1//"
+    asking = Fleet(Settings(broker_url=SecretStr(url), store_url=SecretStr(store.url)))
+    asking.presence.beat(
+        Beat(host="ghost", instance="i", at=now_utc(), load1=0, agents=0, capacity=8)
+    )
+    try:
+        with pytest.raises(JobError) as caught:
+            asking.audit(REQUEST)
+    finally:
+        asking.close()
+    assert "the broker at amqp://guest:***@127.0.0.1:1// cannot be reached: " in str(caught.value)
+    assert caught.value.remedy.startswith("start it, or mend HOSTSWARM_BROKER_URL")
 
 
 def test_a_job_for_any_host_that_cannot_be_sent_is_closed_and_says_so(
