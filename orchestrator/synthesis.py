@@ -133,12 +133,8 @@ def bare_report(
     Args:
         reason: What went wrong, in a few words.
     """
-    dark = {part.host for part in parts if part.status is HostStatus.DARK}
     lines = tuple(
-        HostLine(host=host, status=HostStatus.DARK, reason="its worker gives no sign of life")
-        if host in dark
-        else HostLine(host=host, status=HostStatus.FAILED, reason=reason)
-        for host in hosts_of(job, parts)
+        _bare_line(host, group, reason, around) for host, group in _by_host(job, parts).items()
     )
     coverage = _coverage(lines)
     charges = (*(one for part in parts for one in part.charges), *around.charges)
@@ -156,6 +152,24 @@ def bare_report(
         usage=usage.model_copy(update={"wall_seconds": _wall_seconds(job, around)}),
         charges=bill,
         degraded=(Degraded(step="synthesis", reason=reason),),
+    )
+
+
+def _bare_line(
+    host: str, parts: Sequence[HostReport], reason: str, around: Circumstances
+) -> HostLine:
+    """A host without its answers: why it gave none, and what a peer saw of it."""
+    statuses = {part.status for part in parts}
+    status = HostStatus.DARK if HostStatus.DARK in statuses else HostStatus.FAILED
+    own = _reason(parts, status)
+    if status is HostStatus.FAILED and statuses != {HostStatus.FAILED}:
+        own = "; ".join(filter(None, (own, reason)))
+    return HostLine(
+        host=host,
+        status=status,
+        reason=own or reason,
+        last_seen=(around.last_seen or {}).get(host),
+        outside=_outside(host, parts),
     )
 
 

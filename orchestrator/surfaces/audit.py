@@ -119,7 +119,8 @@ def questions_anywhere(options: AuditOptions, settings: Settings) -> tuple[Anywh
     """What is asked of any host: each chosen specialist once, or as a file has it.
 
     Raises:
-        ArgumentError: Hosts are named as well, or the file cannot be used.
+        ArgumentError: Hosts are named as well, or a question beside the file's, or the file cannot
+            be used.
         UnknownName: There is no such specialist.
     """
     if not options.anywhere and options.anywhere_from is None:
@@ -128,11 +129,31 @@ def questions_anywhere(options: AuditOptions, settings: Settings) -> tuple[Anywh
         raise ArgumentError(
             "--anywhere asks any host, and --hosts names some", "leave one of the two out"
         )
+    if options.anywhere_from is not None:
+        _see_file_alone(options)
     chosen = select_specialists(options.specialists, settings.all_specialists)
     if options.anywhere_from is None:
         return tuple(Anywhere(specialist=one.name) for one in chosen)
     names = [one.name for one in chosen] if options.specialists else []
     return questions_from(options.anywhere_from, names)
+
+
+def _see_file_alone(options: AuditOptions) -> None:
+    """See that nothing else says what is asked of any host: a file's lines are all that is.
+
+    Raises:
+        ArgumentError: Something does.
+    """
+    if options.anywhere:
+        raise ArgumentError(
+            "--anywhere asks each specialist once, and --anywhere-from what its file says",
+            "leave one of the two out",
+        )
+    if options.question.strip():
+        raise ArgumentError(
+            "--anywhere-from asks the questions of its file, and there is another beside it",
+            "write it into the file, or leave one of the two out",
+        )
 
 
 def show_planning(

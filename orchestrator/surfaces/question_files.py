@@ -17,6 +17,9 @@ from swarm_tasks.models.job import (
 
 OPTION = "--anywhere-from"
 
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+"""What no question holds: control characters, but for a tab."""
+
 
 def questions_from(path: Path, specialists: Sequence[str]) -> tuple[Anywhere, ...]:
     """The questions of a file. Empty lines and those that begin with `#` are none.
@@ -29,7 +32,8 @@ def questions_from(path: Path, specialists: Sequence[str]) -> tuple[Anywhere, ..
         ArgumentError: It cannot be read, a line of it is wrong, or there are none or too many.
     """
     try:
-        with path.open(encoding="utf-8") as stream:
+        # Spreadsheets and editors of Windows begin a file with a mark, which is not of its text.
+        with path.open(encoding="utf-8-sig") as stream:
             text = stream.read(ANYWHERE_LIMIT_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise ArgumentError(
@@ -52,10 +56,17 @@ def questions_from(path: Path, specialists: Sequence[str]) -> tuple[Anywhere, ..
 
 
 def _questions(path: Path, text: str, specialists: Sequence[str]) -> Iterator[Anywhere]:
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
+    # `splitlines` would also part a question at characters that editors show within a line.
+    for number, line in enumerate(text.split("\n"), 1):
+        whole, line = line, line.strip()
         if not line or line.startswith("#"):
             continue
+        if odd := CONTROL.search(whole.rstrip("\r")):
+            raise ArgumentError(
+                f"{OPTION} {path}, line {number}: it holds the control character "
+                f"U+{ord(odd[0]):04X}",
+                "take it out",
+            )
         asked, question = specialists, line
         if not specialists:
             name, colon, question = (word.strip() for word in line.partition(":"))

@@ -34,6 +34,7 @@ from swarm_tasks.models.job import (
     Job,
     Plan,
 )
+from swarm_tasks.models.outside import OutsideView
 from swarm_tasks.models.policy import Policy
 from swarm_tasks.models.report import HostReport, HostStatus, JobStatus, Report, StopReason
 from swarm_tasks.specialists import shipped_specialists
@@ -123,6 +124,14 @@ def test_the_command_line_refuses_any_host_beside_named_ones() -> None:
         request_from(options(specialists=("netwrok",)), Settings())
 
 
+def test_the_command_line_refuses_what_a_file_of_questions_would_silently_drop() -> None:
+    file = Path("questions")
+    with pytest.raises(ArgumentError, match="there is another beside it: write it into the file"):
+        request_from(options(anywhere=False, anywhere_from=file), Settings())
+    with pytest.raises(ArgumentError, match="--anywhere asks each specialist once, and "):
+        request_from(options(question="", anywhere_from=file), Settings())
+
+
 def test_a_file_asks_a_question_a_line(tmp_path: Path) -> None:
     path = tmp_path / "questions"
     path.write_text("# ours\nnetwork: is db: 5432 up?\n\n  storage:what fills /srv #2?\n")
@@ -131,10 +140,20 @@ def test_a_file_asks_a_question_a_line(tmp_path: Path) -> None:
         Anywhere(specialist="storage", question="what fills /srv #2?"),
     )
     path.write_text("why: tell me\n")
-    chosen = options(anywhere=False, anywhere_from=path, specialists=("storage", "network"))
+    wanted = ("storage", "network")
+    chosen = options(question="", anywhere=False, anywhere_from=path, specialists=wanted)
     assert request_from(chosen, Settings()).anywhere == (
         Anywhere(specialist="storage", question="why: tell me"),
         Anywhere(specialist="network", question="why: tell me"),
+    )
+
+
+def test_a_line_of_a_file_of_questions_ends_where_editors_end_it(tmp_path: Path) -> None:
+    path = tmp_path / "questions"
+    path.write_bytes("\ufeffnetwork: is\u2028it\tup?\r\nstorage: full?\r\n".encode())
+    assert questions_from(path, ()) == (
+        Anywhere(specialist="network", question="is\u2028it\tup?"),
+        Anywhere(specialist="storage", question="full?"),
     )
 
 
@@ -142,6 +161,9 @@ def test_a_file_asks_a_question_a_line(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "asks nothing"),
+        ("network: up?\nnetwork: is\x0cit up?\n", r"line 2: .* control character U\+000C"),
+        ("network: is it up?\x85\n", r"line 1: it holds the control character U\+0085"),
+        ("network: \x1b[31mup?\n", r"U\+001B: take it out"),
         ("# network: is it up?\n", "asks nothing"),
         ("network: up?\nis it up?\n", "line 2: it does not say who is asked: write SPECIALIST: "),
         ("network:\n", "line 1: it does not say who is asked"),
@@ -245,6 +267,23 @@ def test_parts_that_cannot_be_joined_name_the_hosts_that_took_them() -> None:
     report = bare_report(job(), [part(1, "bravo"), part(2, "alpha")], AROUND, "it broke")
     assert report.coverage.asked == report.coverage.failed == ("alpha", "bravo")
     assert report.job.status is JobStatus.FAILED
+
+
+def test_parts_that_cannot_be_joined_keep_why_a_host_was_not_asked_and_what_a_peer_saw() -> None:
+    seen = OutsideView(host="alpha", seen_by="bravo", at=CREATED)
+    dark: dict[str, Any] = {"status": HostStatus.DARK, "stop": StopReason.DARK, "answer": ""}
+    parts = [
+        part(1, "alpha", **dark, reason="never came", outside=seen),
+        part(2, "bravo", answered=False, reason="is drained"),
+        part(3, "charlie", answered=False, reason="is drained"),
+        part(4, "charlie"),
+    ]
+    report = bare_report(job(), parts, AROUND, "it broke")
+    assert [(line.host, line.reason, line.outside) for line in report.hosts] == [
+        ("alpha", "never came", seen),
+        ("bravo", "is drained", None),
+        ("charlie", "network: is drained; it broke", None),
+    ]
 
 
 def test_the_same_trouble_that_two_agents_see_on_one_host_is_one_finding() -> None:
