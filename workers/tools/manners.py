@@ -24,6 +24,9 @@ import psutil
 LEAST_NICENESS = 19
 """The lowest priority there is; see setpriority(2)."""
 
+LOWEST_DISK_LEVEL = 7
+"""The last of the eight levels of the best-effort class; see ioprio_set(2)."""
+
 AUTOGROUP = "/proc/{pid}/autogroup"
 AUTOGROUP_SECONDS = 0.1
 """How long to wait until an autogroup's niceness may be set again: without CAP_SYS_ADMIN, all of a
@@ -48,8 +51,9 @@ def give_way(pid: int, niceness: int) -> bool:
     """Put a program that has just begun, and what it may have begun by now, at low priority.
 
     Its niceness is set for its process group, so that no child is missed; what they begin later
-    inherits it. Disks serve it when nobody else wants them, on Linux, where the disk's scheduler
-    knows of priorities; see ionice(1).
+    inherits it. On Linux disks serve it after all others, where the disk's scheduler knows of
+    priorities; see ioprio_set(2). It still has its turn: in the idle class it would be all but
+    shut out from a disk that never rests, and that disk is what it may be asked about.
 
     Args:
         pid: A process that leads a session of its own. It may have ended.
@@ -65,7 +69,7 @@ def give_way(pid: int, niceness: int) -> bool:
     if sys.platform != "linux":
         return True
     with contextlib.suppress(psutil.Error, OSError):
-        psutil.Process(pid).ionice(psutil.IOPRIO_CLASS_IDLE)
+        psutil.Process(pid).ionice(psutil.IOPRIO_CLASS_BE, LOWEST_DISK_LEVEL)
     return _give_way_as_session(pid, niceness)
 
 
