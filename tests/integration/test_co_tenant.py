@@ -84,8 +84,8 @@ def told(producer: Fleet, job: Job) -> list[EventKind]:
 
 
 def beat_of(fleet: TestFleet) -> Beat:
-    """The last sign of life of the only host."""
-    return fleet.fleet.presence.beats(["alpha"])["alpha"]
+    """The last sign of life of the only host; it may come late."""
+    return wait_until("a beat", lambda: fleet.fleet.presence.beats(["alpha"]).get("alpha"))
 
 
 def send(fleet: TestFleet, seconds: float) -> tuple[Fleet, Job]:

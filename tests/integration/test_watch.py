@@ -346,40 +346,52 @@ def test_what_cannot_be_read_of_a_former_life_is_left_where_it_is(client: Comman
     assert client.hgetall(keys.UNACKED.at(owner="alpha")).keys() == {"a", "b", "c"}
 
 
-NAPS = specialist("sleeper", "nap", seconds=1.5)
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the agents of this module's fleet wait for."""
+    return tmp_path_factory.mktemp("gate") / "open"
 
 
-def test_a_part_is_redone_where_its_worker_fell_and_came_back(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> Generator[TestFleet]:
+    """Control and two hosts, of which none passes for dead because the machine is busy."""
     with TestFleet(
-        tmp_path, tool_modules=["tests.support.fake_tools"], specialists={"sleeper": NAPS}
-    ) as fleet:
-        fleet.start_control()
-        fleet.start_workers("alpha")
-        job = fleet.fleet.audit(AuditRequest(specialists=("sleeper",))).id
-        wait_until("it runs", lambda: fleet.fleet.ledger.parts(job)[0].state == "running")
-        fleet.kill("alpha")
-        fleet.start_workers("alpha")
-        report = fleet.fleet.wait(job)
-        (part,) = fleet.fleet.ledger.parts(job)
-    assert report.coverage.answered == ("alpha",)
-    assert part.attempt == 2
+        tmp_path_factory.mktemp("pair"),
+        tool_modules=["tests.support.fake_tools"],
+        specialists={"holder": specialist("holder", "hold", path=str(gate))},
+        heartbeat_seconds=2.0,
+    ) as running:
+        running.start_control()
+        running.start_workers("alpha", "bravo")
+        yield running
 
 
-def test_a_part_of_a_newer_version_is_refused_with_the_version(tmp_path: Path) -> None:
-    with TestFleet(
-        tmp_path, tool_modules=["tests.support.fake_tools"], specialists={"sleeper": NAPS}
-    ) as fleet:
-        fleet.start_control()
-        fleet.start_workers("alpha")
-        ledger = open_job(fleet.fleet.client, JOB)
-        payload = ledger.payload(JOB, "alpha/napper")
-        assert payload is not None
-        newer = {**payload, "format": PART_FORMAT + 1, "version": "99.0", "unheard_of": 1}
-        queue = routing.host_queue("alpha")
-        app = fleet.fleet.app
-        sending.send_payload(app, task_id(JOB, "alpha/napper"), newer, queue)
-        report = fleet.fleet.wait(JOB)
-    (line,) = report.hosts
+def test_a_part_is_redone_where_its_worker_fell_and_came_back(pair: TestFleet, gate: Path) -> None:
+    ledger = pair.fleet.ledger
+    job = pair.fleet.audit(AuditRequest(specialists=("holder",))).id
+
+    def running() -> dict[str, int]:
+        """The attempts that are under way."""
+        return {one.host: one.attempt for one in ledger.parts(job) if one.state == "running"}
+
+    wait_until("both run", lambda: running() == {"alpha": 1, "bravo": 1})
+    pair.kill("alpha")
+    pair.start_workers("alpha")
+    # The other's part keeps the job open for as long as the start takes.
+    wait_until("it is redone", lambda: running() == {"alpha": 2, "bravo": 1})
+    gate.touch()
+    assert pair.fleet.wait(job).coverage.answered == ("alpha", "bravo")
+    assert [part.attempt for part in ledger.parts(job)] == [2, 1]
+
+
+def test_a_part_of_a_newer_version_is_refused_with_the_version(pair: TestFleet) -> None:
+    ledger = open_job(pair.fleet.client, JOB)
+    payload = ledger.payload(JOB, "alpha/napper")
+    assert payload is not None
+    newer = {**payload, "format": PART_FORMAT + 1, "version": "99.0", "unheard_of": 1}
+    queue = routing.host_queue("alpha")
+    sending.send_payload(pair.fleet.app, task_id(JOB, "alpha/napper"), newer, queue)
+    (line,) = pair.fleet.wait(JOB).hosts
     assert line.status == "failed"
     assert "made by 99.0" in line.reason
     assert "upgrade" in line.reason
