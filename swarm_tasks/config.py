@@ -23,7 +23,7 @@ from swarm_tasks.errors import SettingsError
 from swarm_tasks.measures import measures
 from swarm_tasks.models.base import HostName
 from swarm_tasks.models.charge import Allowance, Price, Tier
-from swarm_tasks.models.job import DEADLINE_LIMIT_SECONDS, Specialist
+from swarm_tasks.models.job import ANY_HOST, DEADLINE_LIMIT_SECONDS, Specialist
 from swarm_tasks.models.policy import Checks, Limits, Override, Policy
 from swarm_tasks.models.schedule import Schedule
 from swarm_tasks.specialists import shipped_specialists
@@ -147,6 +147,15 @@ class Settings(BaseSettings):
     checks: Checks = Checks()
     specialists: dict[str, Specialist] = Field(default_factory=dict[str, Specialist])
     schedules: tuple[Schedule, ...] = ()
+
+    @field_validator("host")
+    @classmethod
+    def _one_host(cls, value: str) -> str:
+        if value == ANY_HOST:
+            raise ValueError(
+                f"{ANY_HOST} is what reports call a host that was not found: give it another name"
+            )
+        return value
 
     @field_validator("specialists", mode="before")
     @classmethod

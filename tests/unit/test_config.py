@@ -188,6 +188,7 @@ def test_every_wrong_setting_is_told_at_once(toml: Write) -> None:
     [
         ("HOSTSWARM_AGENTS", "many", "HOSTSWARM_AGENTS: Input should be a valid integer"),
         ("HOSTSWARM_HOST", "../etc", "HOSTSWARM_HOST: String should match pattern"),
+        ("HOSTSWARM_HOST", "any-host", "HOSTSWARM_HOST: any-host is what reports call a host that"),
         ("HOSTSWARM_DEADLINE_SECONDS", "-1", "HOSTSWARM_DEADLINE_SECONDS: "),
         ("HOSTSWARM_CHECKS", "http", "HOSTSWARM_CHECKS is not JSON: "),
         ("HOSTSWARM_SPECIALISTS", "{", "HOSTSWARM_SPECIALISTS is not JSON: "),
