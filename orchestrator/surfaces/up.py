@@ -25,6 +25,7 @@ from swarm_tasks.config import Settings
 from swarm_tasks.embedded import EmbeddedStore, usable
 from swarm_tasks.errors import ArgumentError, StoreError
 from swarm_tasks.guarded import Guarded
+from swarm_tasks.models.job import ANY_HOST
 from swarm_tasks.store.client import connect
 from swarm_tasks.store.presence import Presence
 
@@ -41,6 +42,11 @@ done is put back, and done when this fleet is started again."""
 
 PAUSE_SECONDS = 30.0
 """The longest pause before a process is started again."""
+
+FREE_TO_FALL = {
+    "flower": "name a port that is free in HOSTSWARM_FLOWER_PORT, or leave it out with --no-flower"
+}
+"""Processes that a fleet works without, and what mends each: given up alone."""
 
 
 def run_up(given: Given, hosts: tuple[str, ...], *, with_flower: bool) -> int:
@@ -108,7 +114,8 @@ def _as_host(settings: Settings, host: str) -> Settings:
         )
     except ValueError:
         raise ArgumentError(
-            f"{host!r} is not a host's name", "use letters, digits, dots, dashes, underscores"
+            f"{host!r} is not a host's name",
+            f"use letters, digits, dots, dashes, underscores, and not {ANY_HOST}",
         ) from None
 
 
@@ -229,16 +236,17 @@ class Crew:
         """Start again what has ended since the last look, when its pause is over.
 
         Raises:
-            StoreError: One of them ends again and again, and never did anything else.
+            StoreError: One that the fleet needs ends again and again, and never did anything else.
         """
         now = time.monotonic()
-        for name, post in self._posts.items():
+        for name, post in tuple(self._posts.items()):
             code, standing = post.child.ended(), post.standing
             if code is None:
                 standing.stood(now)
             elif standing.again_at is None:
                 if not standing.fell(now):
-                    raise StoreError(f"{name} ends again and again", f"see {self._log(name)}")
+                    self._give_up(name)
+                    continue
                 self._console.print(
                     f"{name} ended with code {code}; it is started again", markup=False
                 )
@@ -253,6 +261,21 @@ class Crew:
             post.child.ask_to_stop()
         for post in self._posts.values():
             post.child.stop()
+
+    def _give_up(self, name: str) -> None:
+        """Go on without a process.
+
+        Raises:
+            StoreError: The fleet is nothing without it.
+        """
+        told, log = f"{name} ends again and again", self._log(name)
+        if name not in FREE_TO_FALL:
+            raise StoreError(told, f"see {log}")
+        self._posts.pop(name).child.stop()
+        self._console.print(
+            f"warning: {told}; the fleet goes on without it: see {log}; {FREE_TO_FALL[name]}",
+            markup=False,
+        )
 
     def _launch(self, name: str) -> Guarded:
         argv, environment = self._plan[name]

@@ -72,6 +72,20 @@ def test_one_that_never_gets_to_its_feet_is_given_up_with_its_log(tmp_path: Path
         assert (tmp_path / "vain.log").read_text() == "cannot\n" * up.FALLS
 
 
+def test_the_fleet_goes_on_without_a_flower_that_cannot_begin(tmp_path: Path) -> None:
+    def told() -> str:
+        made.look_after()
+        return said.getvalue() if "warning" in said.getvalue() else ""
+
+    with crew(tmp_path, flower=FAILURE, worker=SLEEPER) as (made, said):
+        warning = wait_until("it is given up", told).splitlines()[-1]
+        assert warning.startswith("warning: flower ends again and again; the fleet goes on without")
+        assert "HOSTSWARM_FLOWER_PORT" in warning
+        assert "--no-flower" in warning
+        made.look_after()
+        assert len(sleepers()) == 1
+
+
 def test_one_that_was_well_once_is_never_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
