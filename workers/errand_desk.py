@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from swarm_tasks.config import Settings
@@ -81,7 +82,8 @@ class ErrandDesk:
         if self._astray(look.host) or now > look.expires_at:
             return at_hand(look.call)
         shelf = outside.Shelf.of(self._ledger.client, self._presence)
-        work = outside.looked(look, moment(now), self._facts(), shelf, self._machine)
+        beside = partial(outside.ran_beside, self._settings)
+        work = outside.looked(look, moment(now), self._facts(), shelf, self._machine, beside)
         return self._errand(look.call, work, shelf.views.put)
 
     def _astray(self, host: str) -> bool:

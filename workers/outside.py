@@ -1,7 +1,8 @@
 """Looks at a host that gives no sign of life, from here: what answers of it without its worker.
 
 Only what the host said of itself is tried: its addresses, as far as they are a machine's, and its
-ports. A connection is closed as soon as it stands; nothing is sent on it and nothing read.
+ports, with `MOST_PORTS` connections in all, once a minute. A connection is closed as soon as it
+stands; nothing is sent on it and nothing read.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -18,6 +19,7 @@ from typing import Literal
 import psutil
 
 from swarm_tasks.addresses import machine_address
+from swarm_tasks.config import Settings
 from swarm_tasks.contracts import OutsideLook
 from swarm_tasks.errors import ToolFailed, ToolTimeout, Unavailable
 from swarm_tasks.models.host import HostFacts, OpenPort
@@ -27,11 +29,16 @@ from swarm_tasks.store.last_audits import LastAudits
 from swarm_tasks.store.outside import OutsideViews
 from swarm_tasks.store.presence import Presence
 from workers.blocking import in_thread
+from workers.facts import boot_id
+from workers.naming import lock_path
 from workers.tools.access import Access, Machine
 from workers.tools.catalog.probes import echo
 
 MOST_TRIED = 3
 """Addresses of one host that are tried, all at the same time."""
+
+PORTS_ELSEWHERE = 3
+"""Ports that are tried at each address but the likeliest, which has the rest of `MOST_PORTS`."""
 
 CONNECT_SECONDS = 1.0
 PING_SECONDS = 1.6
@@ -98,23 +105,36 @@ class Tried:
 
 
 async def looked(
-    look: OutsideLook, at: datetime, here: HostFacts, shelf: Shelf, machine: Machine
+    look: OutsideLook,
+    at: datetime,
+    here: HostFacts,
+    shelf: Shelf,
+    machine: Machine,
+    ran_here: Callable[[HostFacts], bool],
 ) -> OutsideView:
     """What is to be seen of a dark host, in less than two seconds beside reads of the store.
 
     Args:
         at: The time on the store's clock.
         here: This host.
+        ran_here: Whether this machine knows by itself that a host ran on it. Nothing that a host
+            says may tell: its peer would knock at its own ports for whoever asks.
     """
     known = await in_thread(known_of, look.dark, shelf)
     own = await in_thread(addresses_of_this_machine)
-    way = way_to(known.facts, here, own)
-    ports = known.facts.ports[:MOST_PORTS] if known.facts else ()
-    tried = await asyncio.gather(*(try_address(one, ports, machine) for one in way.addresses))
+    beside = known.facts is not None and await in_thread(ran_here, known.facts)
+    way = way_to(known.facts, here, own, beside=beside)
+    if way.addresses and not await in_thread(shelf.views.begin, look.dark):
+        way = Way(note="it was looked at less than a minute ago")
+    ports = known.facts.ports if known.facts else ()
+    shares = shared_out(way.addresses, ports)
+    tried = await asyncio.gather(*(try_address(one, some, machine) for one, some in shares))
     best = max(tried, key=lambda one: one.answers, default=None)  # the first of equals
     notes = [way.note] if way.note else []
     if best is not None:
         notes += best.notes
+        if untried := len(ports) - len(best.ports):
+            notes.append(f"ports not tried there: {untried}")
         if others := [one.address for one in tried if one is not best]:
             notes.append(f"nothing more at {', '.join(others)}")
     return OutsideView(
@@ -154,7 +174,40 @@ def addresses_of_this_machine() -> frozenset[str]:
     )
 
 
-def way_to(facts: HostFacts | None, here: HostFacts, own: Collection[str]) -> Way:
+def ran_beside(settings: Settings, facts: HostFacts) -> bool:
+    """Whether this life of a host ran on this machine, by the lock of its name that it left here.
+
+    A machine's id is only what its host says, and all the fleet can read it: no proof. Workers with
+    state directories of their own do not know of each other.
+
+    Args:
+        settings: This host's.
+        facts: What the other said of itself.
+    """
+    try:
+        path = lock_path(settings.model_copy(update={"host": facts.host}))
+        left = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return left.split() == [facts.instance, boot_id()]
+
+
+def shared_out(
+    addresses: Sequence[str], ports: Sequence[OpenPort]
+) -> list[tuple[str, tuple[OpenPort, ...]]]:
+    """Which ports to try at which address: `MOST_PORTS` connections in all. Pure.
+
+    Args:
+        addresses: The likeliest first.
+    """
+    most = MOST_PORTS - PORTS_ELSEWHERE * (len(addresses) - 1)
+    return [
+        (address, tuple(ports[: PORTS_ELSEWHERE if place else most]))
+        for place, address in enumerate(addresses)
+    ]
+
+
+def way_to(facts: HostFacts | None, here: HostFacts, own: Collection[str], *, beside: bool) -> Way:
     """Where to look for a host. Pure.
 
     An address that this machine has as well is not the other's, unless both run on one machine:
@@ -164,12 +217,13 @@ def way_to(facts: HostFacts | None, here: HostFacts, own: Collection[str]) -> Wa
         facts: What the host said of itself.
         here: This host.
         own: Every address of this machine.
+        beside: Whether the host ran on this machine, which its own word does not tell.
     """
     if facts is None:
         return Way(note="nothing that it said of itself is known")
     if not facts.addresses:
         return Way(note="its worker announced no address")
-    same = facts.machine_id == here.machine_id and {*facts.addresses} == {*here.addresses}
+    same = beside and {*facts.addresses} == {*here.addresses}
     left = [one for one in facts.addresses if same or one not in own]
     if not left:
         return Way(note=f"{here.host} has the same addresses, and would find itself")

@@ -49,6 +49,7 @@ ASKED = Key("asked:{request}", "string", "result", "the job that came of a produ
 MACHINES = Key("machines", "hash", "for ever", "which machine a name is bound to; gone with it")
 DRAINED = Key("drained", "hash", "for ever", "hosts that take no parts; each leaves by command")
 OUTSIDE = Key("outside:{host}", "string", "sweep", "what a peer sees of a host that is dark")
+LOOKED = Key("looked:{host}", "string", "sweep", "a peer has looked at a dark host just now")
 ANSWER = Key("answer:{call}", "list", "result", "the answer to one tool called from afar")
 SLOT = Key("slot:{schedule}", "string", "result", "a scheduled audit was asked for just now")
 BEAT = Key("beat:{host}", "string", "presence", "a worker's sign of life")
@@ -86,7 +87,7 @@ ALL = (
         RAISED,
         SAMPLES,
     ),
-    *(TRUST, ACKS, WAITING, LEASES, WATCH, ASKED, MACHINES, DRAINED, OUTSIDE),
+    *(TRUST, ACKS, WAITING, LEASES, WATCH, ASKED, MACHINES, DRAINED, OUTSIDE, LOOKED),
     *(JOBS, OPEN, HOSTS, UNACKED, UNACKED_INDEX, UNACKED_MUTEX),
 )
 

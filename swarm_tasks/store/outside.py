@@ -15,6 +15,9 @@ from swarm_tasks.store.commands import Commands
 VIEW_SECONDS = 60
 """How long a view is good for: long enough for all parts and jobs that ask for the same host."""
 
+AGAIN_SECONDS = 60
+"""A host is looked at once in this time, however often it comes and goes: it says itself where."""
+
 UNDER_WAY = ""
 """In place of a view: somebody is looking."""
 
@@ -59,6 +62,11 @@ class OutsideViews:
         """
         key = keys.OUTSIDE.at(host=host)
         return bool(self._client.set(key, UNDER_WAY, px=max(int(seconds * 1000), 1), nx=True))
+
+    def begin(self, host: str) -> bool:
+        """Whether the peer that was asked may look now. A look that was had counts for its whole
+        time, whatever the host has said since."""
+        return bool(self._client.set(keys.LOOKED.at(host=host), "1", ex=AGAIN_SECONDS, nx=True))
 
     def drop(self, host: str) -> None:
         """Forget what was seen of a host: its worker is back, and its next silence is another."""

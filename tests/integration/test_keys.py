@@ -173,7 +173,7 @@ RARE = {
         # There for an instant only: the sweep's lock, and what waits for a host that is free.
         *(keys.UNACKED_MUTEX, keys.WAITING),
         # There only where something is out of order, or an operator wants it.
-        *(keys.OUTSIDE, keys.DRAINED),
+        *(keys.OUTSIDE, keys.LOOKED, keys.DRAINED),
     )
 }
 

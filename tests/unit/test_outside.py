@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import socket
+from collections.abc import Callable, Generator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +19,8 @@ from orchestrator.render.console import print_report
 from orchestrator.render.html import render_html
 from orchestrator.synthesis import Circumstances, synthesize
 from swarm_tasks.addresses import machine_address
+from swarm_tasks.config import Settings
+from swarm_tasks.contracts import OutsideLook
 from swarm_tasks.models.finding import Severity
 from swarm_tasks.models.host import MOST_ADDRESSES, MOST_PORTS, HostFacts, OpenPort
 from swarm_tasks.models.job import Job
@@ -26,11 +33,18 @@ from swarm_tasks.models.outside import (
     seen_text,
 )
 from swarm_tasks.models.report import HostReport, HostStatus, StopReason
+from swarm_tasks.store import keys
+from swarm_tasks.store.commands import Commands
 from swarm_tasks.store.last_audits import noted
+from swarm_tasks.store.outside import AGAIN_SECONDS, OutsideViews
+from swarm_tasks.store.presence import Presence
 from tests.support import reports
 from tests.support.hosts import view as host_view
-from workers.facts import announced, open_ports
-from workers.outside import Way, way_to
+from workers.facts import addresses_here, announced, boot_id, open_ports
+from workers.naming import lock_path
+from workers.outside import MOST_TRIED, Shelf, Way, looked, ran_beside, shared_out, way_to
+from workers.tools import runner
+from workers.tools.access import this_machine
 from workers.tools.catalog.sockets import ListeningPorts, listener
 
 AT = datetime(2026, 3, 2, 9, 14, tzinfo=UTC)
@@ -120,27 +134,137 @@ def test_only_tcp_ports_that_others_can_reach_are_announced() -> None:
 def test_a_peer_never_takes_itself_for_the_host_that_is_dark() -> None:
     here = facts("web2", addresses=["10.0.2.15"])
     twin = facts("db1", addresses=["10.0.2.15", "10.1.0.5"])
-    assert way_to(twin, here, ("10.0.2.15",)).addresses == ("10.1.0.5",)
-    same = facts("db1", addresses=["10.0.2.15"])
-    way = way_to(same, here, ("10.0.2.15",))
+    assert way_to(twin, here, ("10.0.2.15",), beside=False).addresses == ("10.1.0.5",)
+    # Its machine's id and addresses are this host's own, which all the fleet can read.
+    same = facts("db1", machine_id=here.machine_id, addresses=["10.0.2.15"])
+    way = way_to(same, here, ("10.0.2.15",), beside=False)
     assert (way.addresses, way.same_machine) == ((), False)
     assert "would find itself" in way.note
-    # A clone has the same id, and an address of its own.
-    clone = facts("db1", machine_id=here.machine_id, addresses=["10.0.2.15", "10.1.0.5"])
-    assert not way_to(clone, here, ("10.0.2.15",)).same_machine
+    # One that ran here, in a container with an address of its own.
+    guest = facts("db1", addresses=["10.0.2.15", "10.1.0.5"])
+    way = way_to(guest, here, ("10.0.2.15",), beside=True)
+    assert (way.addresses, way.same_machine) == (("10.1.0.5",), False)
 
 
 def test_a_host_on_the_peer_s_own_machine_is_found_at_their_addresses() -> None:
     here = facts("web2", addresses=["10.0.2.15"])
-    beside = facts("web1", machine_id=here.machine_id, addresses=["10.0.2.15"])
-    way = way_to(beside, here, ("10.0.2.15",))
+    beside = facts("web1", addresses=["10.0.2.15"])
+    way = way_to(beside, here, ("10.0.2.15",), beside=True)
     assert way == Way(("10.0.2.15",), True, "it runs on the same machine as web2")
 
 
 def test_a_host_of_which_no_address_is_known_is_not_looked_for() -> None:
     here = facts("web2", addresses=["10.1.0.2"])
-    assert way_to(None, here, ()) == Way(note="nothing that it said of itself is known")
-    assert way_to(facts("db1"), here, ()) == Way(note="its worker announced no address")
+    said_nothing = Way(note="nothing that it said of itself is known")
+    assert way_to(None, here, (), beside=False) == said_nothing
+    nowhere = Way(note="its worker announced no address")
+    assert way_to(facts("db1"), here, (), beside=False) == nowhere
+
+
+def test_only_the_lock_that_a_host_left_on_a_machine_shows_that_it_ran_there(
+    tmp_path: Path,
+) -> None:
+    here = Settings(host="web2", state_dir=tmp_path)
+    said = facts("web1", instance="f00d")
+    assert not ran_beside(here, said)
+    lock = lock_path(here.model_copy(update={"host": "web1"}))
+    lock.parent.mkdir()
+    for left, shows in (
+        (f"f00d {boot_id()}\n", True),
+        (f"beef {boot_id()}\n", False),
+        ("f00d another-boot\n", False),
+        ("", False),
+    ):
+        lock.write_text(left)
+        assert ran_beside(here, said) is shows, left
+
+
+@pytest.mark.parametrize("addresses", range(1, MOST_TRIED + 1))
+def test_a_look_makes_sixteen_connections_at_most_and_most_where_the_host_likely_is(
+    addresses: int,
+) -> None:
+    ports = [OpenPort(number=number) for number in range(1, MOST_PORTS + 1)]
+    where = [f"10.1.0.{number}" for number in range(addresses)]
+    shares = [len(some) for _, some in shared_out(where, ports)]
+    assert sum(shares) == 16
+    assert shares[0] == max(shares)
+    assert min(shares) > 0
+    few = shared_out(where, ports[:2])
+    assert few == [(address, tuple(ports[:2])) for address in where]
+
+
+@pytest.fixture
+def open_port() -> Generator[tuple[str, int, socket.socket]]:
+    """A port of this machine that others can reach: its address, its number, its socket."""
+    own = next(iter(addresses_here()), "")
+    if not own:
+        pytest.skip("this machine has no address but loopback")
+    family = socket.AF_INET6 if ":" in own else socket.AF_INET
+    with closing(socket.create_server((own, 0), family=family)) as server:
+        server.setblocking(False)
+        yield own, server.getsockname()[1], server
+
+
+def knocked_at(server: socket.socket) -> bool:
+    try:
+        taken, _ = server.accept()
+    except BlockingIOError:
+        return False
+    taken.close()
+    return True
+
+
+@pytest.fixture
+def look(
+    client: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[HostFacts, HostFacts, bool], OutsideView]:
+    """Has one host look at another, on a machine without ping."""
+    monkeypatch.setattr(runner, "SEARCH_PATH", str(tmp_path))
+    presence = Presence(client, 2.0, 3_600)
+    shelf = Shelf.of(client, presence)
+
+    def once(dark: HostFacts, here: HostFacts, ran_here: bool) -> OutsideView:
+        presence.announce(dark)
+        errand = OutsideLook(call="c", host=here.host, dark=dark.host, expires_at=0)
+        return asyncio.run(looked(errand, AT, here, shelf, this_machine(), lambda _: ran_here))
+
+    return once
+
+
+def test_a_host_that_takes_on_its_peer_s_identity_cannot_make_it_knock_at_itself(
+    open_port: tuple[str, int, socket.socket],
+    look: Callable[[HostFacts, HostFacts, bool], OutsideView],
+) -> None:
+    address, number, server = open_port
+    here = facts("web2", addresses=[address])
+    forged = facts(
+        "mallory", machine_id=here.machine_id, addresses=[address], ports=[{"number": number}]
+    )
+    seen = look(forged, here, False)
+    assert (seen.address, seen.ports, seen.same_machine) == ("", (), False)
+    assert not knocked_at(server)
+
+
+def test_a_host_that_comes_and_goes_is_knocked_for_once_a_minute(
+    client: Commands,
+    open_port: tuple[str, int, socket.socket],
+    look: Callable[[HostFacts, HostFacts, bool], OutsideView],
+) -> None:
+    address, number, server = open_port
+    here = facts("web2", addresses=[address])
+    flapping = facts("flapper", addresses=[address], ports=[{"number": number}])
+    assert look(flapping, here, True).seen is Seen.MACHINE
+    assert knocked_at(server)
+    OutsideViews(client).drop("flapper")  # its worker is back, and falls again
+    again = look(flapping, here, True)
+    assert again.notes == ("it was looked at less than a minute ago",)
+    assert (again.seen, again.address) == (Seen.UNKNOWN, "")
+    assert not knocked_at(server)
+    limit = keys.LOOKED.at(host="flapper")
+    assert 0 < client.ttl(limit) <= AGAIN_SECONDS
+    client.delete(limit)  # as its time does
+    assert look(flapping, here, True).seen is Seen.MACHINE
+    assert knocked_at(server)
 
 
 @pytest.mark.parametrize(
