@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+try:
+    from pathlib import Path
+    from typing import Annotated
 
-import typer
+    import typer
 
-from orchestrator.surfaces import catalog, checking, fleet, roles
-from orchestrator.surfaces.options import (
-    Config,
-    examples,
-    given,
-    parse_count,
-    parse_dollars,
-    parse_seconds,
-    plugin_errors,
-    split_names,
-)
-from swarm_tasks.entry import run
+    from orchestrator.surfaces import catalog, checking, fleet, roles
+    from orchestrator.surfaces.options import (
+        Config,
+        examples,
+        given,
+        parse_count,
+        parse_dollars,
+        parse_seconds,
+        plugin_errors,
+        split_names,
+    )
+    from swarm_tasks.entry import run
+except KeyboardInterrupt:  # Ctrl-C this early is no error either
+    raise SystemExit(130) from None
 
 app = typer.Typer(
     name="hostswarm",

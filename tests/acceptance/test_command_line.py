@@ -18,7 +18,7 @@ import pytest
 from swarm_tasks.embedded import EmbeddedStore
 from swarm_tasks.store.commands import Commands
 from tests.support.commands import HOSTSWARM, Asker
-from tests.support.fleets import TestFleet, as_variables, specialist
+from tests.support.fleets import TestFleet, as_variables, run_cli, specialist
 from tests.support.waiting import wait_until
 
 VERBS = (
@@ -282,3 +282,9 @@ def test_a_settings_file_that_is_named_holds_for_the_host_s_own_program(
     assert "nap" in names
     words = ("--config", str(config), "tool", "nap", "seconds=0", "--json")
     assert json.loads(printed(asker, *words))["host"] == "named"
+
+
+def test_ctrl_c_before_anything_has_begun_leaves_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    done = run_cli("jobs", environment={"PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
