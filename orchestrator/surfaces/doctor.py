@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from swarm_tasks.config import Settings, find_config, load_settings, unknown_var
 from swarm_tasks.embedded import running_store, server_binary
 from swarm_tasks.errors import HostswarmError
 from swarm_tasks.models.host import HostView
+from swarm_tasks.unseen import plain_line
 
 CATALOG_SECONDS = 30.0
 
@@ -123,7 +124,7 @@ def _store(settings: Settings) -> Iterator[Check]:
         yield from sentinel_checks(settings, fleet.client)
         yield from broker_checks(settings)
         yield from _control(fleet)
-        yield from _hosts(fleet)
+        yield from host_checks(fleet.hosts())
     finally:
         fleet.close()
 
@@ -141,12 +142,13 @@ def _control(fleet: Fleet) -> Iterator[Check]:
         )
 
 
-def _hosts(fleet: Fleet) -> Iterator[Check]:
-    views = fleet.hosts()
+def host_checks(views: Sequence[HostView]) -> Iterator[Check]:
+    """The hosts of a fleet: who is there, and who takes no parts or fewer than it may."""
     if not views:
         yield Check("hosts", "broken", "no host has joined", "hostswarm worker")
     for view in views:
         yield from _host(view)
+        yield from _held(view)
 
 
 def _host(view: HostView) -> Iterator[Check]:
@@ -174,6 +176,27 @@ def _host(view: HostView) -> Iterator[Check]:
         )
     lacking = f"; lacks: {', '.join(sorted(facts.unavailable))}" if facts.unavailable else ""
     yield Check("hosts", "ok", f"{view.host} is alive with {len(facts.tools)} tools{lacking}")
+
+
+def _held(view: HostView) -> Iterator[Check]:
+    """Why a host takes no parts, or fewer than it may: it looks well all the same."""
+    if drained := view.drained:
+        by = f" by {plain_line(drained.by)}" if drained.by else ""
+        why = f": {plain_line(drained.reason)}" if drained.reason else ""
+        yield Check(
+            "hosts",
+            "warning",
+            f"{view.host} is drained{by} since {drained.since:%Y-%m-%d %H:%M} UTC{why}",
+            f"hostswarm drain {view.host} --undo, once it may take parts again",
+        )
+    if view.beat is not None and view.beat.strain:
+        yield Check(
+            "hosts",
+            "warning",
+            f"{view.host} is held back to {view.beat.capacity} agents at a time: "
+            f"{plain_line(view.beat.strain)}",
+            "see what else runs there; it takes more by itself when that is over",
+        )
 
 
 def _print(checks: list[Check]) -> None:

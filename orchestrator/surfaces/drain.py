@@ -92,8 +92,12 @@ def run_drain(given: Given, options: DrainOptions) -> int:
             return 0
         drained = Drained(since=now_utc(), by=login(), reason=reason)
         draining.mark(hosts, drained)
-        quiet = _watched(fleet, hosts, seconds, silent=options.as_json)
-    _tell(quiet, drained, as_json=options.as_json)
+        try:
+            quiet = _watched(fleet, hosts, seconds, silent=options.as_json)
+        except KeyboardInterrupt:
+            sys.stderr.write(f"Not waited for any longer. {_until_undone(hosts)}\n")
+            raise
+    _tell(quiet, drained, waited=seconds > 0, as_json=options.as_json)
     return 0 if seconds == 0 or all(one.over for one in quiet.values()) else 1
 
 
@@ -122,18 +126,22 @@ def _watched(
 
 def _still(left: Mapping[str, Quiet]) -> str:
     """What still runs where."""
-    return ", ".join(f"{host} ({one.agents} under way)" for host, one in left.items())
+    return ", ".join(
+        f"{host} ({one.agents} under way)" if one.agents else host for host, one in left.items()
+    )
 
 
-def _tell(quiet: Mapping[str, Quiet], drained: Drained, *, as_json: bool) -> None:
+def _tell(quiet: Mapping[str, Quiet], drained: Drained, *, waited: bool, as_json: bool) -> None:
+    """Say how far each host has come. That no agent is seen says nothing of one that was not waited
+    for: its newest sign of life may be older than its mark."""
     if as_json:
         mark = drained.model_dump(mode="json")
         rows = [
             {
                 "host": host,
                 "alive": one.alive,
-                "quiet": one.over,
-                "agents": one.agents,
+                "quiet": one.over if waited or one.over else None,
+                "agents": one.agents if one.agents or one.over else None,
                 "drained": mark,
             }
             for host, one in quiet.items()
@@ -141,11 +149,25 @@ def _tell(quiet: Mapping[str, Quiet], drained: Drained, *, as_json: bool) -> Non
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return
     for host, one in quiet.items():
-        text = "nothing runs there" if one.over else f"{one.agents} still under way"
-        text = text if one.alive else "it is dark"
-        page().print(f"{host} takes no more parts; {text}.", markup=False)
-    names = " ".join(quiet)
-    page().print(f"It stays so until `hostswarm drain {names} --undo`.", markup=False)
+        page().print(f"{host} takes no more parts; {_stands(one, waited=waited)}.", markup=False)
+    page().print(_until_undone(tuple(quiet)), markup=False)
+
+
+def _stands(one: Quiet, *, waited: bool) -> str:
+    """How far a host has come."""
+    if one.over:
+        return "nothing runs there" if one.alive else "it is dark"
+    if not waited:
+        return "it was not waited for"
+    if one.agents:
+        return f"{one.agents} still under way"
+    return "it has not said yet that nothing runs there"
+
+
+def _until_undone(hosts: Sequence[str]) -> str:
+    """How long the marks stand."""
+    what = f"{hosts[0]} stays" if len(hosts) == 1 else f"These {len(hosts)} hosts stay"
+    return f"{what} drained until `hostswarm drain {' '.join(hosts)} --undo`."
 
 
 def _tell_undone(hosts: Sequence[str], before: Mapping[str, Drained], *, as_json: bool) -> None:
