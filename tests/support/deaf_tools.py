@@ -11,10 +11,10 @@ from workers.tools.access import Access
 from workers.tools.spec import NoArguments, Tool, every_platform
 
 
-def _notice_soon() -> None:
+def _notice_soon(deaf_seconds: float) -> None:
     patched: Any = consuming
-    patched.DEAF_SECONDS, patched.DOUBT_SECONDS, patched.LOOK_SECONDS = 2.0, 0.5, 0.05
-    patched.LATE_LOOKS, patched.END_SECONDS = 100, 5.0
+    patched.DEAF_SECONDS, patched.DOUBT_SECONDS = deaf_seconds, deaf_seconds / 4
+    patched.LOOK_SECONDS, patched.LATE_LOOKS, patched.END_SECONDS = 0.05, 100, 1.0
 
 
 def _ask_nothing(self: Any, timeout: float | None = None) -> None:
@@ -23,7 +23,8 @@ def _ask_nothing(self: Any, timeout: float | None = None) -> None:
 
 async def read_deafen(arguments: NoArguments, access: Access) -> Nap:
     """Have the channel that is there now ask for no message again."""
-    _notice_soon()
+    # A consumer that hears asks once a second.
+    _notice_soon(2.0)
     patched: Any = channel.OwnChannel
     ask, deaf = patched._brpop_start, list[Any]()
 
@@ -38,7 +39,7 @@ async def read_deafen(arguments: NoArguments, access: Access) -> Nap:
 
 async def read_deafen_for_good(arguments: NoArguments, access: Access) -> Nap:
     """Have no channel of this process ask for a message again."""
-    _notice_soon()
+    _notice_soon(0.8)
     patched: Any = channel.OwnChannel
     patched._brpop_start = _ask_nothing
     return Nap(slept_seconds=0)

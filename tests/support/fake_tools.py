@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import Field
@@ -62,6 +63,22 @@ async def read_hold(arguments: GaugeArguments, access: Access) -> Nap:
     return Nap(slept_seconds=0)
 
 
+async def read_ticket(arguments: GaugeArguments, access: Access) -> Nap:
+    """Wait until there is a file in a directory, and take it: so many of these end at the same
+    time as a test puts files there."""
+
+    def taken() -> bool:
+        for ticket in Path(arguments.path).iterdir():
+            with suppress(FileNotFoundError):  # another was faster
+                ticket.unlink()
+                return True
+        return False
+
+    while not await access.call(arguments.path, taken):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    return Nap(slept_seconds=0)
+
+
 async def read_gauge(arguments: GaugeArguments, access: Access) -> Gauge:
     """A number that a test can change."""
     text = await access.call(arguments.path, Path(arguments.path).read_text)
@@ -99,6 +116,14 @@ TOOLS = (
         GaugeArguments,
         Nap,
         every_platform(read_hold),
+        timeout_seconds=120,
+    ),
+    Tool(
+        "ticket",
+        "Waits for a file, and takes it.",
+        GaugeArguments,
+        Nap,
+        every_platform(read_ticket),
         timeout_seconds=120,
     ),
     Tool("gauge", "Reads a number.", GaugeArguments, Gauge, every_platform(read_gauge)),
