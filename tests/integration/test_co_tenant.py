@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -85,7 +86,9 @@ def told(producer: Fleet, job: Job) -> list[EventKind]:
 
 def beat_of(fleet: TestFleet) -> Beat:
     """The last sign of life of the only host; it may come late."""
-    return wait_until("a beat", lambda: fleet.fleet.presence.beats(["alpha"]).get("alpha"))
+    beats = fleet.fleet.presence.beats
+    (beat,) = wait_until("a sign of life", lambda: tuple(beats(["alpha"]).values()))
+    return beat
 
 
 def send(fleet: TestFleet, seconds: float) -> tuple[Fleet, Job]:
@@ -98,7 +101,8 @@ def send(fleet: TestFleet, seconds: float) -> tuple[Fleet, Job]:
 def test_a_strained_host_has_one_agent_at_a_time_and_says_why(tmp_path: Path) -> None:
     # No machine uses less memory than that; unlike load, it is the same on each that runs this.
     tools = ["tests.support.fake_tools"]
-    with TestFleet(tmp_path, tool_modules=tools, busy_memory_percent=0.001) as running:
+    strained: dict[str, Any] = {"busy_memory_percent": 0.001, "heartbeat_seconds": 2.0}
+    with TestFleet(tmp_path, tool_modules=tools, **strained) as running:
         running.start_workers("alpha", agents=AGENTS)
         wait_until("it is held back", lambda: beat_of(running).capacity == 1)
         assert beat_of(running).strain.startswith("memory in use ")
@@ -119,7 +123,7 @@ def test_a_host_that_is_well_has_all_the_agents_it_may(lone_fleet: TestFleet) ->
     lone_fleet.start_workers("alpha", agents=AGENTS)
     producer, job = send(lone_fleet, 60)
     begun = EventKind.PART_STARTED
-    wait_until("all are begun", lambda: told(producer, job).count(begun) == AGENTS)
+    wait_until("all are begun", lambda: told(producer, job).count(begun) >= AGENTS)
     beat = beat_of(lone_fleet)
     assert (beat.capacity, beat.strain) == (AGENTS, "")
     producer.close()
