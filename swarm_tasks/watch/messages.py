@@ -102,10 +102,7 @@ class Messages:
             if clock - first < MEMORY_SECONDS and (member in in_hand or member not in looked)
         }
         since = {member: self._in_hand.setdefault(member, clock) for member in in_hand}
-        stale = {member for member, first in since.items() if clock - first > HAND_SECONDS}
-        for member in stale:
-            del self._in_hand[member]
-        return stale
+        return {member for member, first in since.items() if clock - first > HAND_SECONDS}
 
     def _lost_of_amqp(self, parts: Mapping[str, PartRecord]) -> set[str]:
         """The same with a broker that tells only how long a queue is, and loses nothing itself:

@@ -121,6 +121,22 @@ def test_a_message_that_its_worker_holds_is_not_lost(place: Place, client: Comma
     assert messages.lost(records) == {member}
 
 
+def test_a_message_that_a_worker_only_seems_to_hold_is_sent_again(
+    place: Place, client: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swarm_tasks.watch.messages.HAND_SECONDS", 0.2)
+    ledger = open_job(client, JOB, "alpha")
+    place.alive("alpha")
+    member = task_id(JOB, "alpha/napper")
+    client.hset(keys.UNACKED.at(owner="alpha"), "tag", json.dumps([{"headers": {"id": member}}]))
+
+    def sent() -> int:
+        place.hurry(ledger)
+        return client.llen(routing.host_queue("alpha"))
+
+    place.until("it is sent again", sent)
+
+
 def test_a_part_whose_runner_is_silent_is_sent_to_any_host_again(
     place: Place, client: Commands
 ) -> None:
