@@ -149,9 +149,10 @@ def cpu_of(process: subprocess.Popen[bytes]) -> float:
 @contextmanager
 def fleet(**options: Any) -> Generator[TestFleet]:
     """A store of its own in a temporary directory, with the signs of life of a real fleet."""
+    settings: dict[str, Any] = {"heartbeat_seconds": 2.0, **options}
     with (
         tempfile.TemporaryDirectory(prefix="hostswarm-bench-") as directory,
-        TestFleet(Path(directory), **{"heartbeat_seconds": 2.0, **options}) as running,
+        TestFleet(Path(directory), **settings) as running,
     ):
         yield running
         # Results that Celery holds in cycles speak to the store when they go: now it is there.
