@@ -58,7 +58,7 @@ def test_each_question_of_a_producer_is_answered_once_by_some_host(fleet: TestFl
     assert set(report.coverage.asked) <= set(HOSTS)
     parts = fleet.fleet.ledger.parts(job)
     assert [part.part for part in parts[:3]] == ["*/napper", "*/napper/2", "*/napper/3"]
-    assert {(part.attempt, part.bound) for part in parts} == {(1, False)}
+    assert {(part.state, part.bound) for part in parts} == {("closed", False)}
     took = {part.part: part.host for part in parts}
     # What a part saw stands under the host that ran it, and no two calls have one name.
     seen = {item.call_id.partition("#")[0]: item.host for item in report.evidence}

@@ -28,6 +28,16 @@ ODD = ["tests.support.fake_tools", "tests.support.odd_tools"]
 
 
 @pytest.fixture
+def lone_fleet(tmp_path: Path) -> Generator[TestFleet]:
+    """A store and no process yet. No worker passes for dead because its machine is busy: its parts
+    would be begun again, and these tests count what is begun."""
+    with TestFleet(
+        tmp_path, tool_modules=["tests.support.fake_tools"], heartbeat_seconds=2.0
+    ) as running:
+        yield running
+
+
+@pytest.fixture
 def short() -> Generator[Path]:
     """A directory whose socket has the same path each time that its store starts."""
     with tempfile.TemporaryDirectory(prefix="hs-") as directory:
@@ -143,16 +153,25 @@ def test_a_task_that_cannot_be_begun_fails_as_any_other_and_is_acknowledged(
 
 def test_agents_that_end_while_the_store_is_away_lose_no_report(short: Path) -> None:
     parts = 3 * THREADS
-    with TestFleet(short, tool_modules=["tests.support.fake_tools"]) as running:
-        running.start_workers("alpha", agents=parts)
-        producer, job = send(running, napping(parts, 1.0))
-        wait_until("all nap", lambda: started(producer, job) == parts)
-        running.restart_store(
-            lambda: wait_until(
-                "every thread has asked in vain",
-                lambda: running.log("alpha").count("the store is away") >= 2 * THREADS,
-            )
+    gate = short / "open"
+    holding = {
+        f"s{index}": specialist(f"s{index}", "hold", path=str(gate)) for index in range(parts)
+    }
+
+    def end_in_vain() -> None:
+        gate.touch()
+        wait_until(
+            "every thread has asked in vain",
+            lambda: running.log("alpha").count("the store is away") >= 2 * THREADS,
         )
+
+    with TestFleet(
+        short, tool_modules=["tests.support.fake_tools"], heartbeat_seconds=2.0
+    ) as running:
+        running.start_workers("alpha", agents=parts)
+        producer, job = send(running, holding)
+        wait_until("all are at work", lambda: started(producer, job) == parts)
+        running.restart_store(end_in_vain)
         wait_until("all are closed", lambda: len(closed(producer, job)) == parts)
         assert {one.stop for one in closed(producer, job)} == {StopReason.ANSWERED}
         producer.close()

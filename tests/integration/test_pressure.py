@@ -373,7 +373,7 @@ def test_a_producer_is_told_when_to_ask_again_and_a_schedule_is_left_out(
 def test_a_request_outlives_the_control_that_was_planning_it(tmp_path: Path) -> None:
     with (
         ModelServer(plays(fails(hang=True))) as server,
-        TestFleet(tmp_path, heartbeat_seconds=0.2, router_url=[server.url]) as fleet,
+        TestFleet(tmp_path, heartbeat_seconds=0.5, router_url=[server.url]) as fleet,
     ):
         fleet.start_control()
         for host in ("alpha", "bravo"):

@@ -110,7 +110,7 @@ def test_sentinels_and_their_store_are_reached_over_tls(tmp_path: Path) -> None:
             assert client.get("by") == "by the backend"
             with queue_of(app) as queue:
                 queue.put("by the broker")
-                assert queue.get(timeout=5).payload == "by the broker"
+                assert queue.get(timeout=30).payload == "by the broker"
 
             store.hand_over()
             client.hset("told", "to", "the master of now")
@@ -157,7 +157,7 @@ def test_rabbitmq_gives_the_first_lane_first(rabbit: RabbitBroker, store: Embedd
         with queue_of(app, **{"x-max-priority": RABBIT_PRIORITIES}) as queue:
             for lane in (0, *reversed(range(LANES))):
                 queue.put(lane, priority=lane)
-            got = [queue.get(timeout=5) for _ in range(LANES + 1)]
+            got = [queue.get(timeout=30) for _ in range(LANES + 1)]
             for message in got:
                 message.ack()
             assert [message.payload for message in got] == [0, *range(LANES)]
