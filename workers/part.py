@@ -21,7 +21,7 @@ from swarm_tasks.models.job import HostTask
 from swarm_tasks.models.report import HostReport, StopReason
 from swarm_tasks.store.events import EventWriter
 from swarm_tasks.store.history import History
-from swarm_tasks.store.leases import Held, Lease
+from swarm_tasks.store.leases import Held, Lease, task_id
 from swarm_tasks.store.ledger import Closing, Ledger
 from workers.begun import Begun, at_hand, dropped
 from workers.history import keep
@@ -193,10 +193,12 @@ class Part:
         """Close a part whose agent was told to end, or give it back."""
         if self._lost:
             raise Ignore
-        # On a cold stop Celery ends its tasks before it tells anybody that it stops.
-        if self._parts.leaving or state.should_terminate not in (None, False):
+        revoked = task_id(self._task.job, self._task.part) in state.revoked
+        # On a cold stop Celery ends its tasks before it tells anybody that it stops: what it ends
+        # and nobody has revoked is given back.
+        if self._parts.leaving or (self._terminated and not revoked):
             return self._give_back(ended)
-        if self._terminated:
+        if revoked:
             return self._fail("its task was revoked", ended, StopReason.LOST)
         return self._fail("was cancelled", ended, StopReason.CANCELLED)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(what: str, probe: Callable[[], T], timeout_seconds: float = 30.0) -> T:
+def wait_until(what: str, probe: Callable[[], T], timeout_seconds: float = 60.0) -> T:
     """The first true answer of `probe`.
 
     Raises:
