@@ -212,7 +212,8 @@ def test_celery_s_own_command_sees_the_fleet(there: Asker) -> None:
     assert answers == {name: {"ok": "pong"} for name in NODES.split(",")}
     assert "3 nodes online" in celery(there, "status", *named)
     queues = json.loads(celery(there, "inspect", "active_queues", *named, "--json"))
-    assert {one["name"] for one in queues["worker@alpha"]} == {"host.alpha", "swarm"}
+    mine = {"host.alpha", "host.alpha.errands", "swarm"}
+    assert {one["name"] for one in queues["worker@alpha"]} == mine
 
 
 def test_a_worker_started_with_celery_s_own_command_joins(there: Asker, fleet: TestFleet) -> None:

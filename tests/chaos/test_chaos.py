@@ -107,7 +107,7 @@ def test_a_host_that_loses_touch_for_a_while_keeps_nobody_waiting(ring: Arena) -
 
 def test_a_control_that_dies_while_it_sends_leaves_nothing_unsent(ring: Arena) -> None:
     fleet = ring.fleet.fleet
-    asked = anywhere(400, "blink").model_dump(mode="json", exclude_defaults=True)
+    asked = anywhere(200, "blink").model_dump(mode="json", exclude_defaults=True)
     before = set(fleet.ledger.open_jobs())
     fleet.app.send_task(contracts.AUDIT, kwargs=asked, queue=routing.CONTROL)
     new = wait_until("the job is open", lambda: set(fleet.ledger.open_jobs()) - before)
@@ -182,7 +182,7 @@ def test_a_clock_that_is_set_wrong_changes_nothing(ring: Arena) -> None:
 
 
 def test_a_round_of_all_of_them_at_random(ring: Arena) -> None:
-    asked = Round(200, 5, DEADLINE_SECONDS, SEED, every_seconds=1.5, spell=Spell(0.5, 4.0))
+    asked = Round(120, 4, DEADLINE_SECONDS, SEED, every_seconds=1.5, spell=Spell(0.5, 4.0))
     outcome = play(ring, asked)
     assert outcome.books.add_up, outcome
     assert outcome.left == ()
