@@ -56,7 +56,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--agents", type=int, default=4, help="places on each")
     parser.add_argument("--heartbeat", type=float, default=2.0, help="seconds")
     parser.add_argument("--deadline", type=float, default=240.0, help="of each job, in seconds")
-    parser.add_argument("--every", type=float, default=3.0, help="seconds between two faults")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two faults")
     parser.add_argument("--longest", type=float, default=20.0, help="of a fault that passes")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--no-baseline", action="store_true", help="only with faults")
